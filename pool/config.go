@@ -1,0 +1,129 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+)
+
+// Reason says why a connection was closed or retired. It is a short lower-case
+// word that can be used as a metric's attribute. A caller of [Lease.Retire] and
+// [Conn.Retire] brings its own.
+type Reason string
+
+// The pool's own reasons.
+const (
+	IdleTimeout Reason = "idle_timeout" // idle for Config.IdleTimeout
+	MaxAge      Reason = "max_age"      // older than its share of Config.MaxAge
+	IdleLimit   Reason = "idle_limit"   // too many idle, for the key or in all
+	Evicted     Reason = "evicted"      // idle, and made room under Config.MaxTotal
+	CloseIdle   Reason = "close_idle"   // Pool.CloseIdle was called
+	Closed      Reason = "pool_closed"  // Pool.Close or Pool.Shutdown was called
+)
+
+// DefaultMaxDialsPerKey is what Config.MaxDialsPerKey means when it is zero.
+const DefaultMaxDialsPerKey = 8
+
+// Config is what a pool is made from. New copies it; later changes have no
+// effect. The pool calls the functions in it from several goroutines at once,
+// never while it holds a lock, and all of them may call any method of the pool,
+// of a lease and of a connection, with one exception: Dial must not call
+// [Pool.Close], which waits for Dial to return.
+type Config[K comparable, C any] struct {
+	// Dial opens a connection for key. Required.
+	//
+	// It runs in a goroutine of its own and serves whoever waits longest when it
+	// returns. ctx carries the values of the Get that caused it, but neither its
+	// cancellation nor its deadline: Dial needs a time limit of its own. ctx is
+	// cancelled by Pool.Close; by Pool.CloseIdle, if nobody waits for key any
+	// more; and after Pool.Shutdown as soon as nobody does. It is also
+	// cancelled once Dial has returned.
+	//
+	// pc is the pool's handle of the connection to be. Dial may store it and use
+	// it before it returns.
+	//
+	// slots is how many leases the connection offers at once, 1 for HTTP/1. Zero
+	// or less means "one for now, pc.SetSlots will say": the connection is
+	// settling, and while there is a settling connection for key no further dial
+	// starts for it. If pc.SetSlots was called before Dial returns, that call
+	// counts and slots is ignored.
+	//
+	// err is returned by a Get as it is. With err != nil the pool ignores c.
+	Dial func(ctx context.Context, key K, pc *Conn[K, C]) (c C, slots int, err error)
+
+	// Close closes c. Required. It is called once for each connection that the
+	// pool closes, and never for one that was Gone or Detached before.
+	//
+	// Except in Pool.Close it runs in a goroutine of the pool, never in that of
+	// whoever ended a lease or called Get: they may hold locks that Close
+	// takes. Connections that are closed by one event are closed one after the
+	// other, so Close should not block for long.
+	Close func(c C, why Reason)
+
+	// MaxPerKey and MaxTotal limit the connections that are open or being
+	// dialed, for one key and in all. A retired connection counts until it is
+	// closed. Zero or negative: no limit.
+	//
+	// Under MaxTotal the connections go where demand is: the least recently used
+	// idle one of any key is closed (Evicted) for a key that has waiters and no
+	// connection to come. A connection with waiters of its own key is not taken
+	// away from them, however long another key waits.
+	MaxPerKey, MaxTotal int
+
+	// MaxIdlePerKey and MaxIdle limit the connections without a lease, for one
+	// key and in all. The least recently used ones are closed (IdleLimit).
+	// Zero: no limit. Negative: none is kept.
+	MaxIdlePerKey, MaxIdle int
+
+	// MaxDialsPerKey limits how many dials run at once for one key. Zero:
+	// DefaultMaxDialsPerKey. Negative: no limit.
+	MaxDialsPerKey int
+
+	// IdleTimeout is how long a connection may be idle. Zero or negative: no
+	// limit.
+	IdleTimeout time.Duration
+
+	// MaxAge is how long after it was dialed a connection takes new leases. Each
+	// connection gets a limit of its own, chosen at random between 90 % and
+	// 100 % of MaxAge, so that connections opened together do not end together.
+	// Zero or negative: no limit.
+	MaxAge time.Duration
+
+	// DialAlone reports whether only one dial at a time shall run for key as
+	// long as it is not known how many slots its connections offer: an HTTP/2
+	// server may turn out to serve everybody on one. It is asked when the key
+	// becomes known to the pool, and again after the key had nothing left. nil:
+	// never.
+	DialAlone func(key K) bool
+}
+
+// withDefaults checks c and resolves what zero and negative mean, so that the
+// limits can be compared with as they are.
+func (c Config[K, C]) withDefaults() (Config[K, C], error) {
+	switch {
+	case c.Dial == nil:
+		return c, errors.New("pool: Config.Dial is nil")
+	case c.Close == nil:
+		return c, errors.New("pool: Config.Close is nil")
+	}
+	c.MaxPerKey = limit(c.MaxPerKey, math.MaxInt, math.MaxInt)
+	c.MaxTotal = limit(c.MaxTotal, math.MaxInt, math.MaxInt)
+	c.MaxIdlePerKey = limit(c.MaxIdlePerKey, math.MaxInt, 0)
+	c.MaxIdle = limit(c.MaxIdle, math.MaxInt, 0)
+	c.MaxDialsPerKey = limit(c.MaxDialsPerKey, DefaultMaxDialsPerKey, math.MaxInt)
+	c.IdleTimeout = limit(c.IdleTimeout, math.MaxInt64, math.MaxInt64)
+	c.MaxAge = limit(c.MaxAge, math.MaxInt64, math.MaxInt64)
+	return c, nil
+}
+
+// limit is n, or what stands for it when it is zero or negative.
+func limit[N int | time.Duration](n, zero, negative N) N {
+	switch {
+	case n == 0:
+		return zero
+	case n < 0:
+		return negative
+	}
+	return n
+}

@@ -1,0 +1,258 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// phase is where a connection is in its life.
+type phase uint8
+
+const (
+	dialing phase = iota
+	open
+	ended // closed, gone, detached, or its dial failed: the pool no longer counts it
+)
+
+// Conn is the pool's handle of a connection. Its methods may be called from any
+// goroutine, also while the connection is still being dialed and after the pool
+// has forgotten it; then they do nothing.
+type Conn[K comparable, C any] struct {
+	origin *origin[K, C]
+
+	value C // written once, before the first lease
+
+	// The pool's mutex guards the rest.
+
+	dial *dial[K, C] // while it is being dialed
+
+	slots    int
+	leased   int
+	phase    phase
+	retired  bool
+	gone     bool // Gone was called while it was being dialed
+	slotsSet bool // SetSlots was called
+	settling bool
+	why      Reason // why it is retired or being closed
+
+	born      instant
+	maxAge    time.Duration // its share of Config.MaxAge
+	ageIndex  int           // where it is in Pool.ages, -1: not there
+	idleSince instant
+
+	inMember, inFree, inIdle, inKeyIdle links[Conn[K, C]]
+}
+
+func (c *Conn[K, C]) memberLinks() *links[Conn[K, C]]  { return &c.inMember }
+func (c *Conn[K, C]) freeLinks() *links[Conn[K, C]]    { return &c.inFree }
+func (c *Conn[K, C]) idleLinks() *links[Conn[K, C]]    { return &c.inIdle }
+func (c *Conn[K, C]) keyIdleLinks() *links[Conn[K, C]] { return &c.inKeyIdle }
+
+// Key returns the key that c was dialed for.
+func (c *Conn[K, C]) Key() K { return c.origin.key }
+
+// SetSlots says how many leases c offers at once from now on; less than zero
+// counts as zero. It may be less than what is out: then nobody is thrown off,
+// and new leases are given when the number has come down. Slots that become free
+// go to waiters at once. It ends the settling state and undoes [Lease.Refuse].
+//
+// Before Dial has returned it takes the place of Dial's own figure. Whatever the
+// figure is, a dialed connection is handed to one waiter, if there is one, so
+// that a peer that offers nothing is not dialed for ever.
+func (c *Conn[K, C]) SetSlots(n int) {
+	p := c.origin.pool
+	p.mu.Lock()
+	defer p.unlock()
+	if c.phase == ended || c.retired {
+		return
+	}
+	c.setSlotsLocked(max(n, 0))
+	c.slotsSet = true
+	if c.phase == dialing {
+		return
+	}
+	if c.leased == 0 {
+		if why, over := p.overLocked(c, p.now()); over {
+			p.retireLocked(c, why)
+			return
+		}
+	}
+	p.serveLocked(c)
+	p.placeLocked(c)
+}
+
+// Retire lets c take no new lease and has it closed with why when the last one
+// has ended, at once if there is none. The first reason given stays. If Dial has
+// not returned yet, c is still handed to one waiter, if there is one.
+func (c *Conn[K, C]) Retire(why Reason) {
+	p := c.origin.pool
+	p.mu.Lock()
+	p.retireLocked(c, why)
+	p.unlock()
+}
+
+// Gone says that c closed by itself. The pool forgets it at once and does not
+// call Close; leases on it that are still out end without effect. If Dial has
+// not returned yet, c is still handed to one waiter, if there is one: it then
+// sees the error once, where the pool would otherwise dial for ever.
+func (c *Conn[K, C]) Gone() {
+	p := c.origin.pool
+	p.mu.Lock()
+	switch {
+	case c.phase == dialing:
+		c.gone = true
+	case c.phase == open:
+		p.removeLocked(c)
+	case p.closing.has(c):
+		p.closing.remove(c)
+	}
+	p.unlock()
+}
+
+// openLocked takes in a connection that was dialed, and hands it to the oldest
+// waiter.
+func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
+	o := c.origin
+	c.value = value
+	c.phase = open
+	c.born = p.now()
+	o.open++
+	p.open++
+	switch {
+	case c.slotsSet:
+	case slots > 0:
+		c.setSlotsLocked(slots)
+	default:
+		c.slots = 1
+		c.settling = true
+		o.settling++
+	}
+	if p.cfg.MaxAge < maxDuration {
+		c.maxAge = p.cfg.MaxAge - rand.N(p.cfg.MaxAge/10+1)
+		p.pushAgeLocked(c)
+	}
+	if w := o.waiters.first; w != nil {
+		p.answerLocked(w, p.leaseLocked(c, c.born, true), nil)
+	}
+	switch {
+	case c.gone:
+		p.removeLocked(c)
+	case c.retired:
+		c.retired = false
+		p.retireLocked(c, c.why)
+	default:
+		p.serveLocked(c)
+		p.placeLocked(c)
+	}
+}
+
+// setSlotsLocked notes how many slots c offers, which ends its settling.
+func (c *Conn[K, C]) setSlotsLocked(n int) {
+	c.slots = n
+	if n > 0 {
+		c.origin.slotsSeen = n
+	}
+	c.settledLocked()
+	c.origin.pool.kickLocked(c.origin)
+}
+
+func (c *Conn[K, C]) settledLocked() {
+	if c.settling {
+		c.settling = false
+		c.origin.settling--
+		c.origin.pool.kickLocked(c.origin)
+	}
+}
+
+// serveLocked hands c's free slots to waiters.
+func (p *Pool[K, C]) serveLocked(c *Conn[K, C]) {
+	o := c.origin
+	if c.leased >= c.slots || o.waiters.n == 0 {
+		return
+	}
+	now := p.now()
+	for c.leased < c.slots && o.waiters.n > 0 {
+		p.answerLocked(o.waiters.first, p.leaseLocked(c, now, false), nil)
+	}
+}
+
+// placeLocked puts c where its leases and slots say that it belongs.
+func (p *Pool[K, C]) placeLocked(c *Conn[K, C]) {
+	free := &c.origin.free
+	switch {
+	case c.leased >= c.slots:
+		free.drop(c)
+	case !free.has(c):
+		free.pushFront(c)
+	}
+	if c.leased == 0 && !p.idle.has(c) {
+		p.fallIdleLocked(c)
+	}
+}
+
+// fallIdleLocked takes c, whose last lease has ended or that nobody waited for,
+// among the idle ones, or closes it.
+func (p *Pool[K, C]) fallIdleLocked(c *Conn[K, C]) {
+	switch {
+	case p.state != stateRunning:
+		p.closeLocked(c, Closed)
+		return
+	case p.closeIdle:
+		p.closeLocked(c, CloseIdle)
+		return
+	}
+	o := c.origin
+	c.idleSince = p.now()
+	p.idle.pushFront(c)
+	o.idle.pushFront(c)
+	if o.idle.n > p.cfg.MaxIdlePerKey {
+		p.closeLocked(o.idle.last(), IdleLimit)
+	}
+	if p.idle.n > p.cfg.MaxIdle {
+		p.closeLocked(p.idle.last(), IdleLimit)
+	}
+}
+
+// retireLocked lets c take no new lease, and closes it if it has none.
+func (p *Pool[K, C]) retireLocked(c *Conn[K, C], why Reason) {
+	if c.retired || c.phase == ended {
+		return
+	}
+	c.retired, c.why = true, why
+	if c.phase == dialing {
+		return
+	}
+	c.origin.free.drop(c)
+	c.settledLocked()
+	p.dropAgeLocked(c)
+	if c.leased == 0 {
+		p.closeLocked(c, why)
+	}
+}
+
+// closeLocked removes c and queues it for Config.Close.
+func (p *Pool[K, C]) closeLocked(c *Conn[K, C], why Reason) {
+	p.removeLocked(c)
+	c.why = why
+	p.closing.pushBack(c)
+	p.closingGrew = true
+}
+
+// removeLocked lets the pool forget c, which is open.
+func (p *Pool[K, C]) removeLocked(c *Conn[K, C]) {
+	o := c.origin
+	o.conns.remove(c)
+	o.free.drop(c)
+	if p.idle.has(c) {
+		p.idle.remove(c)
+		o.idle.remove(c)
+	}
+	c.settledLocked()
+	p.dropAgeLocked(c)
+	o.open--
+	p.open--
+	o.leases -= c.leased
+	p.leases -= c.leased
+	c.phase = ended
+	p.kickLocked(o)
+}

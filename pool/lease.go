@@ -1,0 +1,130 @@
+package pool
+
+import "time"
+
+// Lease is the right to run one exchange on a connection. It ends exactly once,
+// by Release, Retire, Refuse or Detach: calling a second one of them, or one of
+// them twice, has no effect. Its methods may be called from any goroutine.
+type Lease[K comparable, C any] struct {
+	conn  *Conn[K, C]
+	lay   time.Duration
+	idle  bool
+	fresh bool
+	ended bool // guarded by the pool's mutex
+}
+
+// Value returns the connection that Dial returned. It stays the same after the
+// lease has ended, when it may belong to somebody else.
+func (l *Lease[K, C]) Value() C { return l.conn.value }
+
+// Conn returns the pool's handle of the connection.
+func (l *Lease[K, C]) Conn() *Conn[K, C] { return l.conn }
+
+// Fresh reports whether the connection was dialed and handed straight to this
+// Get: it never lay idle and no lease on it came before. Of the leases on a
+// connection at most one is fresh.
+func (l *Lease[K, C]) Fresh() bool { return l.fresh }
+
+// Idle returns how long the connection had lain idle when it was taken, by the
+// monotonic or the wall clock, whichever counted more. It returns false if the
+// connection was not idle: it is fresh, it was handed over by the lease before,
+// or it has other leases.
+func (l *Lease[K, C]) Idle() (time.Duration, bool) { return l.lay, l.idle }
+
+// Release ends the lease. Its slot is free for the next.
+func (l *Lease[K, C]) Release() {
+	p := l.conn.origin.pool
+	p.mu.Lock()
+	p.endLeaseLocked(l)
+	p.unlock()
+}
+
+// Retire ends the lease, and lets the connection take no new one. The connection
+// is closed with why when its last lease has ended. If it was retired before,
+// the reason given then stays.
+func (l *Lease[K, C]) Retire(why Reason) {
+	p := l.conn.origin.pool
+	p.mu.Lock()
+	if !l.ended {
+		p.retireLocked(l.conn, why)
+		p.endLeaseLocked(l)
+	}
+	p.unlock()
+}
+
+// Refuse ends the lease because the connection would not take the exchange just
+// now: it offers no slot until [Conn.SetSlots] is called. It no longer counts as
+// settling, since nobody can wait for a connection that has just said no.
+func (l *Lease[K, C]) Refuse() {
+	p := l.conn.origin.pool
+	p.mu.Lock()
+	if !l.ended {
+		l.conn.slots = 0
+		l.conn.settledLocked()
+		p.endLeaseLocked(l)
+	}
+	p.unlock()
+}
+
+// Detach ends the lease and takes the connection out of the pool: it is counted
+// no more and never closed by the pool, so that it belongs to the caller, who
+// upgraded it. Other leases on it end without effect. After Pool.Close it is too
+// late: the connection is closed.
+func (l *Lease[K, C]) Detach() {
+	p := l.conn.origin.pool
+	p.mu.Lock()
+	if !l.ended {
+		l.ended = true
+		if l.conn.phase == open {
+			p.removeLocked(l.conn)
+		}
+	}
+	p.unlock()
+}
+
+// leaseLocked takes a slot of c.
+func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[K, C] {
+	l := &Lease[K, C]{conn: c, fresh: fresh}
+	o := c.origin
+	if p.idle.has(c) {
+		l.lay, l.idle = now.since(c.idleSince), true
+		p.idle.remove(c)
+		o.idle.remove(c)
+	}
+	c.leased++
+	o.leases++
+	p.leases++
+	if c.leased >= c.slots {
+		o.free.drop(c)
+	}
+	return l
+}
+
+// endLeaseLocked ends l, if that has not been done, and sees what becomes of its
+// slot.
+func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C]) {
+	c := l.conn
+	if l.ended {
+		return
+	}
+	l.ended = true
+	if c.phase == ended {
+		return
+	}
+	c.leased--
+	c.origin.leases--
+	p.leases--
+	if p.agedLocked(c) {
+		p.retireLocked(c, MaxAge)
+	}
+	if c.retired {
+		if c.leased == 0 && c.phase == open {
+			p.closeLocked(c, c.why)
+		}
+		return
+	}
+	// The most recently used comes first in the list.
+	c.origin.free.drop(c)
+	p.serveLocked(c)
+	p.placeLocked(c)
+}

@@ -1,0 +1,96 @@
+package pool
+
+// origin is all that the pool knows of one key. It is in the pool's map while it
+// has a connection, a dial or a waiter. The pool's mutex guards it.
+type origin[K comparable, C any] struct {
+	pool  *Pool[K, C]
+	key   K
+	alone bool // Config.DialAlone's answer
+
+	slotsSeen int // what a connection offered last; 0: not known yet
+
+	conns     list[Conn[K, C]] // all that are open or being dialed
+	free      list[Conn[K, C]] // those with a free slot, most recently used first
+	idle      list[Conn[K, C]] // those without a lease, most recently used first
+	open      int
+	dialing   int
+	cancelled int // of dialing, those whose context was cancelled
+	settling  int // of open, those whose slots are not known yet
+	leases    int
+
+	waiters  list[waiter[K, C]] // oldest first
+	undialed list[waiter[K, C]] // of waiters, those that have no dial of their own, oldest first
+
+	inDirty, inWanting links[origin[K, C]]
+}
+
+func newOrigin[K comparable, C any](p *Pool[K, C], key K, alone bool) *origin[K, C] {
+	return &origin[K, C]{
+		pool:     p,
+		key:      key,
+		alone:    alone,
+		conns:    list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
+		free:     list[Conn[K, C]]{links: (*Conn[K, C]).freeLinks},
+		idle:     list[Conn[K, C]]{links: (*Conn[K, C]).keyIdleLinks},
+		waiters:  list[waiter[K, C]]{links: (*waiter[K, C]).queueLinks},
+		undialed: list[waiter[K, C]]{links: (*waiter[K, C]).undialedLinks},
+	}
+}
+
+func (o *origin[K, C]) dirtyLinks() *links[origin[K, C]]   { return &o.inDirty }
+func (o *origin[K, C]) wantingLinks() *links[origin[K, C]] { return &o.inWanting }
+
+// emptyLocked reports whether nothing is left of o.
+func (o *origin[K, C]) emptyLocked() bool {
+	return o.open+o.dialing+o.waiters.n == 0
+}
+
+// wantsDialLocked reports whether o's waiters call for another dial and o's own
+// limits allow it. Config.MaxTotal is not o's.
+func (o *origin[K, C]) wantsDialLocked() bool {
+	return o.settling == 0 &&
+		o.dialing-o.cancelled < o.dialsNeededLocked() &&
+		o.dialing < o.dialLimitLocked() &&
+		o.open+o.dialing < o.pool.cfg.MaxPerKey
+}
+
+// dialsNeededLocked is how many dials would serve all waiters. It divides, since
+// dials times slots could overflow: slots is a peer's word.
+func (o *origin[K, C]) dialsNeededLocked() int {
+	if o.waiters.n == 0 {
+		return 0
+	}
+	return (o.waiters.n-1)/max(1, o.slotsSeen) + 1
+}
+
+func (o *origin[K, C]) dialLimitLocked() int {
+	if o.alone && o.slotsSeen == 0 {
+		return 1
+	}
+	return o.pool.cfg.MaxDialsPerKey
+}
+
+// cancelDialsLocked cancels the dials of o. Until they return they count
+// against the limits, but no longer as something that a waiter could wait for.
+func (o *origin[K, C]) cancelDialsLocked() {
+	if o.dialing == o.cancelled {
+		return
+	}
+	for c := o.conns.first; c != nil; c = o.conns.after(c) {
+		if c.phase == dialing && !c.dial.cancelled {
+			c.dial.cancelled = true
+			o.cancelled++
+			o.pool.cancels = append(o.pool.cancels, c.dial.cancel)
+		}
+	}
+}
+
+func (o *origin[K, C]) statsLocked() Stats {
+	return Stats{
+		Open:    o.open,
+		Idle:    o.idle.n,
+		Leases:  o.leases,
+		Dialing: o.dialing,
+		Waiting: o.waiters.n,
+	}
+}

@@ -1,0 +1,191 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ErrClosed is what Get returns after Close or Shutdown.
+var ErrClosed = errors.New("pool: closed")
+
+// state is where a pool is in its life.
+type state uint8
+
+const (
+	stateRunning state = iota
+	stateShutdown
+	stateClosed
+)
+
+// Pool keeps connections of type C to whatever a key of type K names, and gives
+// leases on them. A key must be equal to itself. Its methods may be called from
+// any goroutine. A pool that is dropped while it is empty is collected; one with
+// connections wants Close or Shutdown.
+type Pool[K comparable, C any] struct {
+	cfg  Config[K, C]
+	born time.Time
+
+	// mu guards everything below and the fields of origins, connections, leases,
+	// waiters and dials. What is done under it does not grow with the number of
+	// connections or waiters, sweeps and closing excepted. No function of Config
+	// is called under it, nor anything else that blocks. It is let go of by
+	// unlock, which draws the conclusions of what was changed.
+	mu      sync.Mutex
+	state   state
+	origins map[K]*origin[K, C]
+
+	open, dialing, leases, waiting int
+
+	idle       list[Conn[K, C]] // without a lease, most recently used first
+	closing    list[Conn[K, C]] // no longer counted, Config.Close still to be called
+	closers    int              // calls of Config.Close under way
+	lastWaiter uint64
+
+	dirty   list[origin[K, C]] // something changed that bears on dials: to be reviewed
+	wanting list[origin[K, C]] // want a dial and wait for room under Config.MaxTotal, longest first
+
+	closeIdle   bool                 // CloseIdle was called and no Get since
+	closingGrew bool                 // since the last unlock
+	cancels     []context.CancelFunc // to be called after the unlock
+
+	ages  ages[K, C]
+	timer *time.Timer
+	armed bool          // whether timer runs
+	wake  time.Duration // when it ends, on the monotonic clock
+	swept time.Duration // when it ended last
+
+	left chan struct{} // closed by unlock when nothing is left after Shutdown
+	gone bool          // left is closed
+
+	dials sync.WaitGroup // goroutines that run a dial
+}
+
+// New makes a pool. It fails if a required field of cfg is missing.
+func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Pool[K, C]{
+		cfg:     cfg,
+		born:    time.Now(),
+		origins: make(map[K]*origin[K, C]),
+		idle:    list[Conn[K, C]]{links: (*Conn[K, C]).idleLinks},
+		closing: list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
+		dirty:   list[origin[K, C]]{links: (*origin[K, C]).dirtyLinks},
+		wanting: list[origin[K, C]]{links: (*origin[K, C]).wantingLinks},
+		swept:   -sweepGap,
+		left:    make(chan struct{}),
+	}, nil
+}
+
+// Get returns a lease on a connection for key. It takes the most recently used
+// one that has a free slot. If there is none it waits, first come, first served,
+// for a slot that becomes free or a connection that is dialed, whichever comes
+// first.
+//
+// It fails with context.Cause(ctx) when ctx ends or has ended before, with
+// ErrClosed after Close or Shutdown, and with Dial's error. A dial goes on when
+// the Get that caused it has its answer or gave up: the connection then serves
+// the next waiter, or is kept as idle.
+func (p *Pool[K, C]) Get(ctx context.Context, key K) (*Lease[K, C], error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	l, w, err := p.take(ctx, key)
+	if w == nil {
+		return l, err
+	}
+	return p.wait(ctx, w)
+}
+
+// take returns a lease if there is a free slot, and a waiter otherwise.
+func (p *Pool[K, C]) take(ctx context.Context, key K) (*Lease[K, C], *waiter[K, C], error) {
+	p.mu.Lock()
+	if p.state == stateRunning && p.origins[key] == nil && p.cfg.DialAlone != nil {
+		p.mu.Unlock()
+		alone := p.cfg.DialAlone(key)
+		p.mu.Lock()
+		p.originLocked(key, alone)
+	}
+	defer p.unlock()
+	if p.state != stateRunning {
+		return nil, nil, ErrClosed
+	}
+	p.closeIdle = false
+	o := p.originLocked(key, false)
+	if l := p.takeLocked(o); l != nil {
+		return l, nil, nil
+	}
+	return nil, p.enqueueLocked(ctx, o), nil
+}
+
+// takeLocked takes a slot of the most recently used connection that has one.
+func (p *Pool[K, C]) takeLocked(o *origin[K, C]) *Lease[K, C] {
+	if o.free.first == nil {
+		return nil
+	}
+	now := p.now()
+	for c := o.free.first; c != nil; c = o.free.first {
+		// The timer does not run while the machine sleeps: look.
+		why, over := p.overLocked(c, now)
+		if !over {
+			return p.leaseLocked(c, now, false)
+		}
+		p.retireLocked(c, why)
+	}
+	return nil
+}
+
+// originLocked returns the origin of key, a new one if there is none.
+func (p *Pool[K, C]) originLocked(key K, alone bool) *origin[K, C] {
+	o := p.origins[key]
+	if o == nil {
+		o = newOrigin(p, key, alone)
+		p.origins[key] = o
+		p.kickLocked(o)
+	}
+	return o
+}
+
+// Stats counts what a pool, or one key of it, has at one moment.
+type Stats struct {
+	Open    int // connections that are open, the idle ones included
+	Idle    int // connections that are open and have no lease
+	Leases  int // leases that are out
+	Dialing int // dials that run
+	Waiting int // Gets that wait
+}
+
+// Stats counts over all keys.
+func (p *Pool[K, C]) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Stats{
+		Open:    p.open,
+		Idle:    p.idle.n,
+		Leases:  p.leases,
+		Dialing: p.dialing,
+		Waiting: p.waiting,
+	}
+}
+
+// Each calls f for each key that has a connection, a dial or a waiter, in no
+// particular order. All figures are of one moment; f may call the pool.
+func (p *Pool[K, C]) Each(f func(key K, s Stats)) {
+	type entry struct {
+		key   K
+		stats Stats
+	}
+	p.mu.Lock()
+	all := make([]entry, 0, len(p.origins))
+	for _, o := range p.origins {
+		all = append(all, entry{o.key, o.statsLocked()})
+	}
+	p.mu.Unlock()
+	for _, e := range all {
+		f(e.key, e.stats)
+	}
+}

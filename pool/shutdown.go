@@ -1,0 +1,105 @@
+package pool
+
+import "context"
+
+// CloseIdle closes the connections without a lease. Those that fall idle later
+// are closed too, until the next Get. It cancels the dials of keys that nobody
+// waits for. It returns without waiting for Config.Close.
+func (p *Pool[K, C]) CloseIdle() {
+	p.mu.Lock()
+	defer p.unlock()
+	if p.state != stateRunning {
+		return
+	}
+	p.closeIdle = true
+	p.closeIdleLocked(CloseIdle)
+	for _, o := range p.origins {
+		if o.waiters.n == 0 {
+			o.cancelDialsLocked()
+		}
+	}
+}
+
+func (p *Pool[K, C]) closeIdleLocked(why Reason) {
+	for c := p.idle.first; c != nil; c = p.idle.first {
+		p.closeLocked(c, why)
+	}
+}
+
+// Shutdown ends the pool without breaking anything off. New Gets fail with
+// ErrClosed. Those that wait already are still served. Idle connections are
+// closed, leased ones when their last lease has ended. Dials that nobody waits
+// for are cancelled.
+//
+// It returns nil when nothing is left and Config.Close has returned for all, or
+// context.Cause(ctx) when ctx ends first: what runs then goes on, and Close ends
+// it. It may be called several times. Called by Dial, by Config.Close or by a
+// goroutine with a lease it waits for its own caller, until ctx ends.
+func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
+	p.mu.Lock()
+	if p.state == stateRunning {
+		p.state = stateShutdown
+		p.closeIdleLocked(Closed)
+		for _, o := range p.origins {
+			p.kickLocked(o)
+		}
+	}
+	p.unlock()
+	select {
+	case <-p.left:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close ends the pool now. All Gets fail with ErrClosed, waiting ones too. Dials
+// are cancelled. All connections are closed, those with leases too; the leases
+// end without effect.
+//
+// It returns nil after Config.Close was called for all connections, in this
+// goroutine or before, and after all calls of Dial have returned: it must not be
+// called by Dial. A call of Config.Close that began earlier may still run, so
+// Config.Close may call it. A second call does nothing and returns at once.
+func (p *Pool[K, C]) Close() error {
+	p.mu.Lock()
+	if p.state == stateClosed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.state = stateClosed
+	for _, o := range p.origins {
+		p.closeOriginLocked(o)
+	}
+	p.unlockAndClose()
+	p.dials.Wait()
+	return nil
+}
+
+// closeOriginLocked fails o's waiters, cancels its dials and closes its
+// connections.
+func (p *Pool[K, C]) closeOriginLocked(o *origin[K, C]) {
+	for w := o.waiters.first; w != nil; w = o.waiters.first {
+		p.answerLocked(w, nil, ErrClosed)
+	}
+	o.cancelDialsLocked()
+	for c := o.conns.first; c != nil; {
+		next := o.conns.after(c)
+		if c.phase == open {
+			p.closeLocked(c, Closed)
+		}
+		c = next
+	}
+}
+
+// tellIfNothingIsLeftLocked lets Shutdown return when there is nothing to wait
+// for any more.
+func (p *Pool[K, C]) tellIfNothingIsLeftLocked() {
+	if p.state == stateRunning || p.gone {
+		return
+	}
+	if p.open+p.dialing+p.waiting+p.closing.n+p.closers == 0 {
+		p.gone = true
+		close(p.left)
+	}
+}
