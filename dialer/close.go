@@ -1,0 +1,152 @@
+package dialer
+
+import "time"
+
+// Initiator says whose doing the end of a connection was. Its values are fit to
+// be attributes of a metric.
+type Initiator string
+
+// Who ended a connection.
+const (
+	// Local is this side: our FIN went out before theirs came in, or nothing of
+	// theirs had come when we closed.
+	Local Initiator = "local"
+	// Peer is the other side: its FIN or RST came first, or it fell silent
+	// until the kernel gave it up.
+	Peer Initiator = "peer"
+	// UnknownInitiator is reported where the system cannot be asked (everywhere
+	// but on Linux), and for a connection that was closed past its Conn.
+	UnknownInitiator Initiator = "unknown"
+)
+
+// CloseRecord says how a connection ended.
+type CloseRecord struct {
+	// By is who closed first.
+	By Initiator
+
+	// Reset says that the end was an abort, by RST from either side or by the
+	// kernel giving up, not an exchange of FINs. By is Local for a reset by
+	// Conn.Reset, by SO_LINGER 0 or by closing with unread data, unless the
+	// peer's FIN had come before.
+	Reset bool
+
+	// TimeWait says that a TIME_WAIT stays on this host, and keeps the local
+	// port from being used for the same destination for a minute. It is
+	// foreseen at Close, and an upper bound: the peer's FIN or RST that arrives
+	// while we close spares us the TIME_WAIT. Always false where By is unknown.
+	TimeWait bool
+
+	// At is when Close or Reset was called.
+	At time.Time
+}
+
+// finOrder remembers what a socket that has seen both FINs does not tell.
+type finOrder uint8
+
+const (
+	finNotSent finOrder = iota
+	finFirst            // our CloseWrite came before the peer's FIN
+	finSecond           // the peer's FIN had come before our CloseWrite
+)
+
+// Close records how the connection ends, see CloseRecord, and closes it. It can
+// be called at any time, also while others read and write: their calls return.
+// A second Close does nothing but return the error that net.TCPConn returns.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.endLocked()
+	c.mu.Unlock()
+	err := c.TCPConn.Close()
+	c.giveBack()
+	return err
+}
+
+// Reset closes the connection by RST: nothing of it stays on this host, no
+// TIME_WAIT either. What was written and has not reached the peer is lost, and
+// the peer's next read fails. On a connection that both sides have already
+// closed for writing it is too late for that; Reset is then like Close. On a
+// closed connection it is, too.
+func (c *Conn) Reset() error {
+	c.mu.Lock()
+	var lingerErr error
+	if !c.closed {
+		lingerErr = c.setLingerLocked(0)
+		c.endLocked()
+	}
+	c.mu.Unlock()
+	err := c.TCPConn.Close()
+	c.giveBack()
+	if err == nil {
+		err = lingerErr
+	}
+	return err
+}
+
+// giveBack ends the connection's count on its source. The port is free, or in
+// TIME_WAIT, from now on.
+func (c *Conn) giveBack() {
+	if c.lease != nil {
+		c.lease.release()
+		c.dropped.Stop()
+	}
+}
+
+// CloseWrite sends our FIN: the peer reads EOF, we can go on reading. Whether it
+// came before the peer's is remembered for the record.
+func (c *Conn) CloseWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.look()
+	if err := c.TCPConn.CloseWrite(); err != nil {
+		return err
+	}
+	if c.fin == finNotSent {
+		c.fin = finFirst
+		if before.peerFirst() || c.look().peerFirst() {
+			c.fin = finSecond
+		}
+	}
+	return nil
+}
+
+// SetLinger sets what Close does with unsent data, like net.TCPConn's. With zero
+// seconds it becomes a reset.
+func (c *Conn) SetLinger(sec int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.setLingerLocked(sec)
+}
+
+func (c *Conn) setLingerLocked(sec int) error {
+	err := c.TCPConn.SetLinger(sec)
+	if err == nil {
+		c.linger = sec
+	}
+	return err
+}
+
+// CloseState returns what Close would record if it were called now. After Close
+// it returns the record itself. It changes nothing about the connection.
+func (c *Conn) CloseState() CloseRecord {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return c.record
+	}
+	return c.judgeLocked()
+}
+
+// CloseRecord returns how the connection was closed, and false while it is open.
+func (c *Conn) CloseRecord() (CloseRecord, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.record, c.closed
+}
+
+// endLocked writes the record, the first time.
+func (c *Conn) endLocked() {
+	if !c.closed {
+		c.record = c.judgeLocked()
+		c.closed = true
+	}
+}

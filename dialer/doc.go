@@ -1,0 +1,28 @@
+// Package dialer turns an address into a TCP connection from a good source, and
+// keeps a truthful record of how that connection ended.
+//
+// A [Dialer] reads like net.Dialer and can stand wherever a dial function is
+// wanted: http.Transport.DialContext, database drivers, gRPC. Name resolution
+// and Happy Eyeballs are net.Dialer's own. What is added:
+//
+//   - Sources: the local addresses to dial from. Each has a full range of local
+//     ports for each destination, and a dial takes the one with the fewest
+//     connections of this process there. One that has run out of ports, or that
+//     the kernel refuses, makes room for the next within the same dial.
+//   - Socket options that keep dialing cheap and harmless (Linux): a port is
+//     picked at connect, where it need only be unique towards one destination
+//     (IP_BIND_ADDRESS_NO_PORT), by a search that stays fast while the range
+//     fills (IP_LOCAL_PORT_RANGE). A connection that loses the race of Happy
+//     Eyeballs leaves no TIME_WAIT.
+//   - [Conn], which still is a *net.TCPConn, so that sendfile and splice work. It
+//     counts payload bytes, tells whether the peer has closed without reading
+//     from it ([Conn.Peek]), closes without TIME_WAIT when asked ([Conn.Reset]),
+//     and records who closed first and what that left behind ([CloseRecord]).
+//
+// It does not pool connections, repeat a dial that the peer refused, or dial
+// another host than the one it was given. It speaks no TLS and no HTTP. It runs
+// no goroutine of its own and never logs.
+//
+// Linux is its first home. Elsewhere it dials and counts the same, binds plainly
+// where sources are given, and says "unknown" where the system cannot be asked.
+package dialer

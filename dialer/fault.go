@@ -1,0 +1,44 @@
+package dialer
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// fault is what a failed attempt says about its source.
+type fault uint8
+
+const (
+	notSource   fault = iota // another source would fare no better
+	noPort                   // no local port left for this destination
+	wrongSource              // not an address of this host, or no way from it to the destination
+)
+
+// faultOf judges an error by the system call that failed and its errno.
+func faultOf(err error) fault {
+	var call *os.SyscallError
+	var errno syscall.Errno
+	if !errors.As(err, &call) || !errors.As(call.Err, &errno) {
+		return notSource
+	}
+	switch call.Syscall {
+	case "bind":
+		// With the port taken at bind, running out shows here.
+		switch {
+		case slices.Contains(errnoAddrInUse, errno):
+			return noPort
+		case slices.Contains(errnoAddrNotAvail, errno), slices.Contains(errnoInvalid, errno):
+			return wrongSource
+		}
+	case "connect", "connectex":
+		switch {
+		case slices.Contains(errnoAddrNotAvail, errno), slices.Contains(errnoAddrInUse, errno):
+			return noPort
+		case slices.Contains(errnoUnreachable, errno), slices.Contains(errnoInvalid, errno):
+			return wrongSource
+		}
+	}
+	return notSource
+}
