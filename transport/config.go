@@ -1,0 +1,194 @@
+package transport
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/stayopen-go/stayopen/dialer"
+)
+
+// Config says how a [Transport] pools, dials and reports. It is read once, by
+// [New]. The zero Config is useful.
+//
+// What concerns the protocol (TLS, proxies, HTTP/2, header timeouts,
+// compression) is set on Template, as everybody knows it from net/http.
+//
+// In every limit, zero means "what the Template says", and a negative value
+// means "no limit".
+type Config struct {
+	// Name tells this transport's figures from those of others in the same
+	// process: it is the attribute stayopen.transport on every metric.
+	// Empty means "default".
+	Name string
+
+	// Template says how to speak HTTP. It is copied by New, so later changes
+	// have no effect, with one exception: schemes given to its
+	// RegisterProtocol, also later ones, are sent to it (http and https always
+	// stay here).
+	//
+	// Nil means what net/http documents for its DefaultTransport (proxies from
+	// the environment, HTTP/2, 90 s idle timeout, 10 s for a TLS handshake, 1 s
+	// for 100-continue), with two differences: HTTP/2 connections that are
+	// silent for 30 s are pinged, and there is no cap on idle connections.
+	Template *http.Transport
+
+	// Dialer opens the TCP connections. If it is set, the Template's
+	// DialContext and Dial are not called; a DialTLSContext or DialTLS of the
+	// Template still dials https, since it makes the TLS connection as well.
+	//
+	// Nil means: the Template's DialContext or Dial if it has one (every Clone
+	// of http.DefaultTransport has), and what they return is wrapped, so that
+	// counting and closing work, but source addresses and port ranges do not
+	// apply; otherwise a zero dialer.Dialer, or with a nil Template one with
+	// 30 s for Timeout and KeepAlive.
+	Dialer *dialer.Dialer
+
+	// MeterProvider receives the metrics. Nil means OpenTelemetry's global
+	// provider, which drops them until the program installs one.
+	MeterProvider metric.MeterProvider
+
+	// MaxConnsPerHost limits the connections per origin: being dialed, in use
+	// and idle. Requests above it wait. Zero: the Template's.
+	MaxConnsPerHost int
+
+	// MaxConns limits the connections of the whole transport. At the limit an
+	// idle connection of another origin is closed to make room; with none
+	// idle, requests wait. Zero or negative: no limit.
+	MaxConns int
+
+	// MaxIdleConnsPerHost limits the idle connections per origin. Zero: the
+	// Template's if that is not zero (negative there: none are kept), else no
+	// limit; net/http's default of 2 does not apply.
+	MaxIdleConnsPerHost int
+
+	// MaxIdleConns limits the idle connections of the whole transport. Zero:
+	// the Template's.
+	MaxIdleConns int
+
+	// MaxDialsPerHost limits how many connections to one origin are being
+	// dialed at the same time; the other requests wait for the first
+	// connection that comes free or is dialed. Zero: 8.
+	MaxDialsPerHost int
+
+	// IdleConnTimeout closes a connection that has been idle for so long.
+	// Zero: the Template's; negative: never.
+	IdleConnTimeout time.Duration
+
+	// MaxConnAge retires a connection so long after it was opened, less up to
+	// a tenth of it, chosen at random for each connection, so that they do not
+	// all end at once. Running exchanges finish first. Zero or negative: never.
+	MaxConnAge time.Duration
+}
+
+// limits are a Config's with the Template's filled in, in package pool's terms
+// (zero: no limit, negative: none).
+type limits struct {
+	perHost, total, idlePerHost, idle, dials int
+	idleTimeout, age                         time.Duration
+}
+
+// ConfigError reports a Config that New refused.
+type ConfigError struct {
+	Field string // the field of Config, such as "MaxConns" or "Template.Protocols"
+	Text  string // what is wrong, and what is allowed
+}
+
+func (e *ConfigError) Error() string {
+	return "transport: Config." + e.Field + ": " + e.Text
+}
+
+func (cfg *Config) check() error {
+	if cfg.MaxConns > 0 && cfg.MaxConnsPerHost > cfg.MaxConns {
+		return &ConfigError{"MaxConnsPerHost", fmt.Sprintf("%d for one host is more than MaxConns allows for all (%d)", cfg.MaxConnsPerHost, cfg.MaxConns)}
+	}
+	if cfg.MaxIdleConns > 0 && cfg.MaxIdleConnsPerHost > cfg.MaxIdleConns {
+		return &ConfigError{"MaxIdleConnsPerHost", fmt.Sprintf("%d for one host is more than MaxIdleConns allows for all (%d)", cfg.MaxIdleConnsPerHost, cfg.MaxIdleConns)}
+	}
+	if cfg.MaxConns > 0 && cfg.MaxIdleConns > cfg.MaxConns {
+		return &ConfigError{"MaxIdleConns", fmt.Sprintf("%d idle connections are more than MaxConns allows in all (%d)", cfg.MaxIdleConns, cfg.MaxConns)}
+	}
+	if cfg.MaxConnsPerHost > 0 && cfg.MaxIdleConnsPerHost > cfg.MaxConnsPerHost {
+		return &ConfigError{"MaxIdleConnsPerHost", fmt.Sprintf("%d idle connections are more than MaxConnsPerHost allows in all (%d)", cfg.MaxIdleConnsPerHost, cfg.MaxConnsPerHost)}
+	}
+	if cfg.Dialer != nil {
+		if err := cfg.Dialer.Validate(); err != nil {
+			return fmt.Errorf("transport: Config.Dialer: %w", err)
+		}
+	}
+	if cfg.Template == nil {
+		return nil
+	}
+	return cfg.checkTemplate()
+}
+
+func (cfg *Config) checkTemplate() error {
+	tmpl := cfg.Template
+	if p := tmpl.Protocols; p != nil && !p.HTTP1() && !p.HTTP2() && !p.UnencryptedHTTP2() {
+		return &ConfigError{"Template.Protocols", "no protocol is enabled; enable HTTP1, HTTP2 or UnencryptedHTTP2, or leave it nil"}
+	}
+	if tmpl.DisableKeepAlives {
+		if cfg.MaxIdleConns > 0 || cfg.MaxIdleConnsPerHost > 0 || cfg.IdleConnTimeout > 0 || cfg.MaxConnAge > 0 {
+			return &ConfigError{"Template.DisableKeepAlives", "no connection is kept, so MaxIdleConns, MaxIdleConnsPerHost, IdleConnTimeout and MaxConnAge must be left at zero"}
+		}
+	}
+	for proto := range tmpl.TLSNextProto {
+		switch proto {
+		case "h2", "unencrypted_http2": // net/http adds these two by itself
+		default:
+			return &ConfigError{"Template.TLSNextProto", fmt.Sprintf("%q is not supported; only HTTP/1.1 and HTTP/2 are spoken here", proto)}
+		}
+	}
+	return nil
+}
+
+func (cfg *Config) limits(tmpl *http.Transport) limits {
+	l := limits{
+		perHost:     orTemplate(cfg.MaxConnsPerHost, tmpl.MaxConnsPerHost),
+		total:       max(cfg.MaxConns, 0),
+		idlePerHost: orKept(cfg.MaxIdleConnsPerHost, tmpl.MaxIdleConnsPerHost),
+		idle:        orTemplate(cfg.MaxIdleConns, tmpl.MaxIdleConns),
+		dials:       cfg.MaxDialsPerHost,
+		idleTimeout: orTemplate(cfg.IdleConnTimeout, tmpl.IdleConnTimeout),
+		age:         max(cfg.MaxConnAge, 0),
+	}
+	if tmpl.DisableKeepAlives {
+		l.idlePerHost = -1
+	}
+	return l
+}
+
+// orTemplate resolves one limit: ours if set, else the template's, for which
+// zero and negative mean no limit, as in net/http.
+func orTemplate[T ~int | ~int64](ours, template T) T {
+	if ours == 0 {
+		ours = template
+	}
+	return max(ours, 0)
+}
+
+// orKept is orTemplate for MaxIdleConnsPerHost, whose negative values net/http
+// takes for "keep none".
+func orKept(ours, template int) int {
+	if ours == 0 && template < 0 {
+		return -1
+	}
+	return orTemplate(ours, template)
+}
+
+// defaultTemplate spells out what net/http documents for DefaultTransport.
+// http.DefaultTransport itself is not consulted: programs wrap and replace it.
+func defaultTemplate() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:     true,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		// Without pings a dead HTTP/2 connection is noticed only by TCP's
+		// retransmission timeout, some 15 minutes (golang/go#30702).
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+}

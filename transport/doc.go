@@ -1,0 +1,90 @@
+// Package transport is an http.RoundTripper that keeps connections open, and
+// counts what that saves.
+//
+//	t, err := transport.New(transport.Config{Name: "api"})
+//	client := &http.Client{Transport: t}
+//
+// or, for those who have an *http.Transport set up already,
+//
+//	t, err := transport.New(transport.Config{Name: "api", Template: theirs})
+//
+// HTTP itself is spoken by net/http (its ClientConn). This package decides
+// which connection a request travels on: it waits, dials, reuses, retries and
+// closes, with package pool for the queueing and package dialer for sockets.
+//
+// # What is counted
+//
+// An exchange is a final response header received: status 200 or above, or 101.
+// Every exchange on a connection that had served one before is one close
+// avoided, since a client without reuse would have opened a connection for it
+// and closed it. [Stats] has all totals; OpenTelemetry is given the same:
+//
+//	stayopen.requests             {request}     Stats.Requests
+//	stayopen.requests.failed      {request}     Stats.Failed
+//	stayopen.retries              {attempt}     Stats.Retries
+//	stayopen.exchanges            {exchange}    Stats.Exchanges
+//	stayopen.connections.opened   {connection}  Stats.Opened
+//	stayopen.connections.served   {connection}  Stats.Served
+//	stayopen.connections.wasted   {connection}  Stats.Wasted (an up-down counter)
+//	stayopen.connections.reused   {attempt}     Stats.Reused
+//	stayopen.connections.closed   {connection}  Stats.Closed, by stayopen.close.initiator (local, peer, unknown) and stayopen.close.reason
+//	stayopen.closes.avoided       {close}       Stats.ClosesAvoided
+//	stayopen.time_waits           {socket}      Stats.TimeWaits
+//	stayopen.drained              By            Stats.DrainedBytes
+//	http.client.open_connections  {connection}  by http.connection.state (active, idle), server.address and server.port
+//
+// Each carries the attribute stayopen.transport, which is Config.Name. Hosts
+// beyond the first 256 share the server.address "_other". The request path only
+// increments atomic integers; they are read when a metric reader collects.
+//
+// # Who dials
+//
+// Config.Dialer, if set; the Template's DialContext and Dial are then not
+// called. Without it, the Template's, whose connections are wrapped so that
+// counting and closing still work; source addresses and port ranges are
+// package dialer's and do not apply then. A dial belongs to the origin, not to
+// the request that caused it: it gets that request's context values, but not
+// its cancellation, and goes on for others when the request is served sooner or
+// given up.
+//
+// # Differences from http.Transport
+//
+// Where a caller could tell, a Transport behaves as net/http's does, error
+// texts included, except that:
+//
+//  1. There is no limit of 2 idle connections per host, and with a nil Template
+//     none of 100 in all. Limits that a Template sets are kept. A limit on
+//     idle connections closes the one that was used longest ago, not the one
+//     that just came free.
+//  2. At most 8 connections per origin are dialed at once (MaxDialsPerHost).
+//     Waiting requests are served in order of arrival, each by the first
+//     connection that comes free or is dialed. A dial's error goes to the
+//     request that caused it, or to one that has waited as long; a dial that
+//     timed out fails all that waited for it while nothing else is open.
+//  3. Where HTTP/2 is possible, one connection is dialed first and the protocol
+//     learned from it, instead of one for each waiting request; and the peer's
+//     limit on streams is known before a second stream is opened.
+//  4. Idempotent requests are retried on HTTP/2 too when their connection dies,
+//     and a request with a body that was not read yet needs no GetBody.
+//  5. A request that may have been sent and may not be sent twice fails with a
+//     [*MaybeSentError], which wraps net/http's error.
+//  6. A response body that is closed early is read on for up to 256 KiB and
+//     50 ms, mostly after Close has returned. When an HTTP/1 exchange is
+//     canceled, or its body is not worth draining, the connection is reset
+//     instead of closed, which leaves no TIME_WAIT.
+//  7. Every upgrade uses HTTP/1.1, not only those to WebSocket: HTTP/2 has none.
+//     TLS then offers "http/1.1" by ALPN instead of nothing, as it does to
+//     https proxies.
+//  8. A trace's hooks for DNS, connecting and TLS never fire after RoundTrip has
+//     returned, even if the dial goes on.
+//  9. GotConnInfo.Conn is a *dialer.Conn, which embeds the *net.TCPConn, where
+//     package dialer dialed and there is no TLS.
+//  10. RegisterProtocol on the Template serves every scheme but http and https,
+//     and Template.TLSNextProto is refused for protocols other than HTTP/2.
+//     A proxy URL with an unknown scheme is an error.
+//  11. There is no CancelRequest (deprecated since Go 1.5), and there are Close
+//     and Shutdown.
+//  12. Before an idle connection is used its socket is looked at: one that the
+//     peer has closed, or on which a plain HTTP/1 peer has sent something
+//     unasked, is not used.
+package transport

@@ -1,0 +1,136 @@
+package transport
+
+import (
+	"sync/atomic"
+
+	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/pool"
+)
+
+// Stats is what a [Transport] has done since New, and what it has open now.
+// The figures are read one by one while the transport works; at rest they obey
+//
+//	ClosesAvoided = Exchanges - Served
+//	Opened = Served + Wasted + connections on which every exchange failed
+type Stats struct {
+	Requests  uint64 // RoundTrip calls for http and https that were well formed
+	Failed    uint64 // of these, how many returned an error
+	Retries   uint64 // attempts beyond a request's first
+	Exchanges uint64 // final response headers (status 200 and above, or 101) received. A proxy's answer to CONNECT is none; every HTTP/2 stream is one
+
+	Opened uint64 // connections established (TCP, or what the dial function returned), whether or not TLS and the proxy then agreed
+	Closed uint64 // of these, how many have been closed
+	Served uint64 // of these, how many had at least one exchange
+	Wasted uint64 // of these, how many no request has used. An idle one may yet be, so this can fall
+
+	Reused        uint64 // attempts on a connection that had served before
+	ClosesAvoided uint64 // exchanges on a connection that had served before: each is one open and one close that did not happen
+
+	TimeWaits    uint64 // closes that left a TIME_WAIT on this host, at most (Linux; elsewhere 0)
+	DrainedBytes uint64 // read from response bodies that were closed early
+
+	Open    int // connections open now, without those handed out by an upgrade
+	Idle    int // of these, how many have no exchange running
+	Active  int // exchanges running: on HTTP/1 that many connections, on HTTP/2 streams
+	Dialing int // dials in progress
+	Waiting int // requests waiting for a connection
+}
+
+// counters are the totals. They are all the hot path pays for the metrics.
+type counters struct {
+	requests, failed, retries, exchanges atomic.Uint64
+	opened, closes, used, served         atomic.Uint64
+	reused, avoided                      atomic.Uint64
+	timeWaits, drained                   atomic.Uint64
+
+	byReason [len(reasons)][len(initiators)]atomic.Uint64
+}
+
+// exchange counts a response header received on c.
+func (n *counters) exchange(c *conn) {
+	n.exchanges.Add(1)
+	if c.served.Swap(true) {
+		n.avoided.Add(1)
+	} else {
+		n.served.Add(1)
+	}
+}
+
+// closed counts the end of a connection.
+func (n *counters) closed(r dialer.CloseRecord, why reason) {
+	n.closes.Add(1)
+	if r.TimeWait {
+		n.timeWaits.Add(1)
+	}
+	n.byReason[why.index()][initiatorIndex(r.By)].Add(1)
+}
+
+// Stats returns the figures, the same that OpenTelemetry is given.
+func (t *Transport) Stats() Stats {
+	n := &t.count
+	p := t.pool.Stats()
+	s := Stats{
+		Requests:      n.requests.Load(),
+		Failed:        n.failed.Load(),
+		Retries:       n.retries.Load(),
+		Exchanges:     n.exchanges.Load(),
+		Closed:        n.closes.Load(),
+		Served:        n.served.Load(),
+		Reused:        n.reused.Load(),
+		ClosesAvoided: n.avoided.Load(),
+		TimeWaits:     n.timeWaits.Load(),
+		DrainedBytes:  n.drained.Load(),
+		Open:          p.Open,
+		Idle:          p.Idle,
+		Active:        p.Leases,
+		Dialing:       p.Dialing,
+		Waiting:       p.Waiting,
+	}
+	// Used before opened, and closed (above) too: a connection counted in
+	// between makes a figure late, never negative.
+	used := n.used.Load()
+	s.Opened = n.opened.Load()
+	s.Wasted = s.Opened - used
+	return s
+}
+
+// reason says why a connection was closed. It is the metrics' attribute
+// stayopen.close.reason.
+type reason string
+
+const (
+	reasonCanceled  reason = "canceled"         // the caller canceled an HTTP/1 exchange on it
+	reasonAbandoned reason = "body_abandoned"   // a response body was closed early, with too much left to drain
+	reasonLast      reason = "connection_close" // it was agreed to be the last exchange
+	reasonPeer      reason = "peer_closed"      // the peer closed or reset it, or the network did
+	reasonBroken    reason = "broken"           // an exchange on it failed for another reason: a malformed response, a timeout, the request's own body
+	reasonProtocol  reason = "protocol"         // net/http closed it: unsolicited bytes, an HTTP/2 connection error, a lost ping
+	reasonGoAway    reason = "goaway"           // HTTP/2: the peer wants no more streams on it
+	reasonSetup     reason = "setup_failed"     // opened, but TLS or the proxy failed
+	reasonUpgrade   reason = "upgraded"         // handed out by an upgrade, and closed by its receiver or its peer
+)
+
+var reasons = [...]reason{
+	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
+	reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
+}
+
+func (r reason) index() int {
+	for i, known := range reasons {
+		if r == known {
+			return i
+		}
+	}
+	panic("BUG: unknown close reason " + string(r))
+}
+
+var initiators = [...]dialer.Initiator{dialer.Local, dialer.Peer, dialer.UnknownInitiator}
+
+func initiatorIndex(by dialer.Initiator) int {
+	for i, known := range initiators {
+		if by == known {
+			return i
+		}
+	}
+	return len(initiators) - 1
+}

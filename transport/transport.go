@@ -1,0 +1,197 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/stayopen-go/stayopen/pool"
+)
+
+// Transport is an http.RoundTripper that keeps connections open and counts
+// what that saves. It takes the place of an *http.Transport; see the package's
+// documentation for what differs.
+//
+// A Transport is safe for concurrent use. It holds connections and goroutines
+// until Close or Shutdown.
+type Transport struct {
+	template *http.Transport // for schemes other than http and https
+
+	dialTCP dialFunc
+	dialTLS dialFunc // nil: TLS is ours
+	engines engines
+	pool    *connPool
+	metrics *metrics
+	count   counters
+
+	proxy                 func(*http.Request) (*url.URL, error)
+	protocols             http.Protocols
+	tls                   tlsConfigs
+	handshakeTimeout      time.Duration
+	singleUse             bool // the template's DisableKeepAlives
+	maxHeaderBytes        int64
+	proxyConnectHeader    http.Header
+	getProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
+	onProxyConnect        func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
+
+	closing atomic.Bool // Close was called
+}
+
+var (
+	_ http.RoundTripper                   = (*Transport)(nil)
+	_ interface{ CloseIdleConnections() } = (*Transport)(nil) // what http.Client asks for
+)
+
+// New makes a Transport. A Config that contradicts itself is refused with a
+// [*ConfigError], or dialer's error, that names the field.
+func New(cfg Config) (*Transport, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	tmpl := cfg.Template
+	if tmpl == nil {
+		tmpl = defaultTemplate()
+	}
+	// Clone first: it makes net/http settle which protocols tmpl speaks, which
+	// it writes down in TLSNextProto and the TLS config's NextProtos.
+	clone := tmpl.Clone()
+	t := &Transport{
+		template:              tmpl,
+		proxy:                 clone.Proxy,
+		protocols:             effectiveProtocols(tmpl),
+		tls:                   newTLSConfigs(clone),
+		handshakeTimeout:      clone.TLSHandshakeTimeout,
+		singleUse:             clone.DisableKeepAlives,
+		maxHeaderBytes:        clone.MaxResponseHeaderBytes,
+		proxyConnectHeader:    clone.ProxyConnectHeader,
+		getProxyConnectHeader: clone.GetProxyConnectHeader,
+		onProxyConnect:        clone.OnProxyConnectResponse,
+		engines:               newEngines(clone),
+	}
+	if t.maxHeaderBytes <= 0 {
+		t.maxHeaderBytes = 10 << 20 // net/http's
+	}
+	t.dialTCP, t.dialTLS = dialFuncs(&cfg, tmpl)
+	if err := t.openPool(cfg.limits(tmpl)); err != nil {
+		return nil, err
+	}
+	name := cfg.Name
+	if name == "" {
+		name = "default"
+	}
+	m, err := newMetrics(t, name, cfg.MeterProvider)
+	if err != nil {
+		t.pool.Close()
+		return nil, err
+	}
+	t.metrics = m
+	return t, nil
+}
+
+// effectiveProtocols is what a Transport that has been set up speaks.
+func effectiveProtocols(tmpl *http.Transport) (p http.Protocols) {
+	if tmpl.Protocols != nil {
+		return *tmpl.Protocols
+	}
+	p.SetHTTP1(true)
+	p.SetHTTP2(tmpl.TLSNextProto["h2"] != nil)
+	return p
+}
+
+func (t *Transport) openPool(l limits) (err error) {
+	t.pool, err = pool.New(pool.Config[origin, *conn]{
+		Dial:           t.dial,
+		Close:          (*conn).close,
+		MaxPerKey:      l.perHost,
+		MaxTotal:       l.total,
+		MaxIdlePerKey:  l.idlePerHost,
+		MaxIdle:        l.idle,
+		MaxDialsPerKey: l.dials,
+		IdleTimeout:    l.idleTimeout,
+		MaxAge:         l.age,
+		DialAlone:      t.mayMultiplex,
+	})
+	return err
+}
+
+// mayMultiplex reports whether one connection may turn out to serve everybody.
+func (t *Transport) mayMultiplex(o origin) bool {
+	if o.scheme == "https" {
+		return t.protocols.HTTP2() && !o.http1
+	}
+	return t.protocols.UnencryptedHTTP2() && !t.protocols.HTTP1()
+}
+
+// RoundTrip sends one request and returns its response, as [http.RoundTripper]
+// and [http.Transport.RoundTrip] describe.
+//
+// It waits for a connection, of which the most recently used is taken, or the
+// first that comes free or is dialed; requests for one origin are served in the
+// order of their arrival. It returns early when the request's context or Cancel
+// channel ends (a dial that it caused goes on, for others), or with [ErrClosed].
+// A request whose connection died before a response is sent again if it
+// provably was not acted on or may be sent twice; one that may have been sent,
+// and may not be sent twice, fails with a [*MaybeSentError].
+//
+// The connection is free again when the response's body has been read to its
+// end or closed. A body that is closed early is read on for up to 256 KiB and
+// 50 ms, so that the connection is not lost.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil {
+		closeBody(req)
+		return nil, errors.New("http: nil Request.URL")
+	}
+	if req.Header == nil {
+		closeBody(req)
+		return nil, errors.New("http: nil Request.Header")
+	}
+	if req.URL.Scheme != "http" && req.URL.Scheme != "https" {
+		return t.template.RoundTrip(req) // RegisterProtocol's, or its error
+	}
+	if err := checkRequest(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	t.count.requests.Add(1)
+	x := t.newExchange(req)
+	resp, err := x.run()
+	x.guard.end()
+	if err != nil {
+		t.count.failed.Add(1)
+		x.body.settle(true)
+		x.over()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// CloseIdleConnections closes the connections that are idle now, and those that
+// fall idle before the next request. Those in use are not touched.
+func (t *Transport) CloseIdleConnections() { t.pool.CloseIdle() }
+
+// Close closes every connection at once and interrupts the exchanges on them,
+// which fail with [ErrClosed], as do waiting and later requests. Connections
+// handed out by an upgrade (101) are their receivers' and stay. The metrics are
+// unregistered. Close waits until dials in progress have ended. Closing twice
+// is allowed. The error is always nil.
+func (t *Transport) Close() error {
+	t.closing.Store(true)
+	err := t.pool.Close()
+	t.metrics.close()
+	return err
+}
+
+// Shutdown refuses new requests with [ErrClosed], lets running and waiting ones
+// finish, response bodies included, and closes each connection after its last.
+// When everything has ended it unregisters the metrics and returns nil. When
+// ctx ends first it returns ctx's cause; what runs goes on, and Close ends it.
+func (t *Transport) Shutdown(ctx context.Context) error {
+	if err := t.pool.Shutdown(ctx); err != nil {
+		return err
+	}
+	t.metrics.close()
+	return nil
+}

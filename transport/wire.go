@@ -1,0 +1,183 @@
+package transport
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stayopen-go/stayopen/dialer"
+)
+
+// wire is the connection that net/http's ClientConn speaks on: TCP, TLS over
+// it, or whatever a dial function returned. It counts HTTP's own bytes (above
+// TLS), notes whose doing its end was, and sees to it that every close is
+// counted once.
+type wire struct {
+	net.Conn                      // where HTTP's bytes go
+	given    net.Conn             // what httptrace's GotConnInfo shows: what was dialed, or the *tls.Conn over it
+	tcp      *dialer.Conn         // beneath Conn; nil if there is no TCP connection to be found
+	owns     bool                 // closing Conn closes tcp, which then keeps the record of it
+	tls      *tls.ConnectionState // nil without TLS
+
+	read, written atomic.Int64 // bytes of HTTP
+	broke         atomic.Bool  // a Read or Write failed before we closed: the peer's doing, or the network's
+	reset         atomic.Bool  // close by RST: what is unsent is of no use to anybody
+
+	settings  *settingsFrame // HTTP/2 only, until the peer's settings have been handled
+	onSettled func()
+
+	closed   atomic.Bool
+	closing  sync.Once
+	closeErr error
+	onClose  func(dialer.CloseRecord)
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	if s := w.settings; s != nil && s.complete() {
+		// Whoever asks for more has handled what it had.
+		w.settings = nil
+		w.onSettled()
+	}
+	n, err := w.Conn.Read(p)
+	w.read.Add(int64(n))
+	if w.settings != nil {
+		w.settings.add(p[:n])
+	}
+	w.note(err)
+	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	w.written.Add(int64(n))
+	w.note(err)
+	return n, err
+}
+
+// ReadFrom lets a file leave by sendfile where Conn can do that.
+func (w *wire) ReadFrom(r io.Reader) (int64, error) {
+	rf, ok := w.Conn.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	n, err := rf.ReadFrom(r)
+	w.written.Add(n)
+	w.note(err)
+	return n, err
+}
+
+// note keeps in mind that the connection failed under us.
+func (w *wire) note(err error) {
+	if err != nil && !w.closed.Load() {
+		w.broke.Store(true)
+	}
+}
+
+// CloseWrite serves the writable body of an upgraded connection.
+func (w *wire) CloseWrite() error {
+	if cw, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return fmt.Errorf("transport: CloseWrite on a %T: %w", w.Conn, http.ErrNotSupported)
+}
+
+// tlsCloseTimeout bounds what sending close_notify to a peer that does not read
+// may take; crypto/tls itself allows 5 s.
+const tlsCloseTimeout = 250 * time.Millisecond
+
+// Close closes the connection and counts the close. ClientConn calls it with
+// its mutex held: nothing here, nor in onClose, calls a ClientConn.
+func (w *wire) Close() error {
+	w.closing.Do(func() {
+		w.closed.Store(true)
+		record, err := w.close()
+		w.closeErr = err
+		w.onClose(record)
+	})
+	return w.closeErr
+}
+
+func (w *wire) close() (dialer.CloseRecord, error) {
+	if w.tcp == nil {
+		return w.guess(), w.Conn.Close()
+	}
+	if w.reset.Load() {
+		if w.owns {
+			err := w.tcp.Reset()
+			w.Conn.Close() // wakes crypto/tls's readers; sends nothing any more
+			record, _ := w.tcp.CloseRecord()
+			return record, err
+		}
+		w.tcp.SetLinger(0)
+	}
+	record := w.tcp.CloseState()
+	err := w.closeInTime()
+	if w.owns {
+		record, _ = w.tcp.CloseRecord()
+	}
+	return record, err
+}
+
+func (w *wire) closeInTime() error {
+	if w.tls != nil {
+		timer := time.AfterFunc(tlsCloseTimeout, func() { w.tcp.Close() })
+		defer timer.Stop()
+	}
+	return w.Conn.Close()
+}
+
+// guess is the record where no kernel can be asked.
+func (w *wire) guess() dialer.CloseRecord {
+	by := dialer.Local
+	if w.broke.Load() {
+		by = dialer.Peer
+	}
+	return dialer.CloseRecord{By: by, At: time.Now()}
+}
+
+// stale reports whether the connection is known to be of no use for another
+// exchange, without waiting for anything: the peer has closed it, or (HTTP/1
+// without TLS, where nothing may come unasked) has sent something.
+func (w *wire) stale(http2 bool) bool {
+	if w.closed.Load() || w.broke.Load() {
+		return true
+	}
+	if w.tcp == nil {
+		return false
+	}
+	switch w.tcp.Peek() {
+	case dialer.ClosedByPeer:
+		return true
+	case dialer.HasData:
+		return !http2 && w.tls == nil
+	}
+	return false
+}
+
+// settingsFrame watches for the end of the first frame that an HTTP/2 peer
+// sends, which is its SETTINGS (RFC 9113, section 3.4): only then is it known
+// how many streams it allows. net/http has no word for this moment.
+type settingsFrame struct {
+	head [9]byte // the frame's header: length in the first three bytes (section 4.1)
+	got  int     // bytes seen
+}
+
+func (s *settingsFrame) add(p []byte) {
+	if s.got < len(s.head) {
+		copy(s.head[s.got:], p)
+	}
+	s.got += len(p)
+}
+
+func (s *settingsFrame) complete() bool {
+	if s.got < len(s.head) {
+		return false
+	}
+	length := int(s.head[0])<<16 | int(s.head[1])<<8 | int(s.head[2])
+	return s.got >= len(s.head)+length
+}
