@@ -153,11 +153,10 @@ func (b *body) end(sound bool) {
 		return
 	}
 	a := b.a
-	a.x.conn.Store(nil)
+	reusable := sound && !b.last && (a.conn.http2 || a.conn.cc.Available() > 0)
+	a.x.leave(reusable)
 	switch {
-	case a.conn.http2 && !a.x.t.singleUse:
-		a.lease.Release()
-	case sound && !a.x.t.singleUse && a.conn.cc.Available() > 0:
+	case reusable, a.conn.http2 && !a.x.t.singleUse:
 		a.lease.Release()
 	case sound:
 		a.lease.Retire(pool.Reason(reasonLast))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/stayopen-go/stayopen/dialer"
 	"github.com/stayopen-go/stayopen/pool"
@@ -23,11 +24,13 @@ type conn struct {
 	http2 bool
 	cc    *http.ClientConn
 
-	used    atomic.Bool            // an exchange was attempted
-	served  atomic.Bool            // an exchange succeeded
-	ready   atomic.Bool            // HTTP/2: cc is set
-	settled atomic.Bool            // HTTP/2: the peer's limit on streams is known
-	reason  atomic.Pointer[reason] // why it is being closed; the first one said counts
+	busy       atomic.Bool            // HTTP/1: an exchange runs on it
+	used       atomic.Bool            // an exchange was attempted
+	served     atomic.Bool            // an exchange succeeded
+	ready      atomic.Bool            // HTTP/2: cc is set
+	settled    atomic.Bool            // HTTP/2: the peer's limit on streams is known
+	rechecking atomic.Bool            // a recheck is due
+	reason     atomic.Pointer[reason] // why it is being closed; the first one said counts
 }
 
 // dial is the pool's Dial.
@@ -75,11 +78,14 @@ func (c *conn) close(why pool.Reason) {
 // onClose counts the close, whoever asked for it. It may run under a
 // ClientConn's mutex.
 func (c *conn) onClose(record dialer.CloseRecord) {
-	why := reasonPeer
-	if r := c.reason.Load(); r != nil {
+	why := reasonProtocol
+	switch r := c.reason.Load(); {
+	case r != nil:
 		why = *r
-	} else if !c.wire.broke.Load() {
-		why = reasonProtocol
+	case c.wire.broke.Load():
+		why = reasonPeer
+	case c.busy.Load():
+		why = reasonBroken
 	}
 	c.t.count.closed(record, why)
 	c.entry.Gone()
@@ -98,12 +104,37 @@ func (c *conn) updateSlots() {
 	if !c.settled.Load() || !c.ready.Load() {
 		return
 	}
-	free := c.cc.Available()
-	if free == 0 && c.cc.InFlight() == 0 {
+	free, running := c.cc.Available(), c.cc.InFlight()
+	switch {
+	case free > 0:
+		c.entry.SetSlots(free + running)
+	case running > 0:
+		c.entry.SetSlots(0) // until a stream ends, which the state hook tells
+	default:
 		// Nothing runs and yet nothing is allowed: GOAWAY, or a peer that
 		// allows no streams.
 		c.entry.Retire(pool.Reason(reasonGoAway))
+	}
+}
+
+const (
+	recheckFirst = 10 * time.Millisecond
+	recheckLast  = time.Second
+)
+
+// recheck looks again at a connection that refused an exchange. The state hook
+// tells when a stream ends, but not when the peer answers the ping with which
+// net/http holds on to the place of a canceled stream; so it looks again after
+// d, and then ever less often, until the connection allows a stream or is dead.
+func (c *conn) recheck(d time.Duration) {
+	if c.cc.Available() > 0 || c.cc.InFlight() == 0 {
+		c.updateSlots()
 		return
 	}
-	c.entry.SetSlots(free + c.cc.InFlight())
+	if c.cc.Err() == nil && !c.rechecking.Swap(true) {
+		time.AfterFunc(d, func() {
+			c.rechecking.Store(false)
+			c.recheck(min(2*d, recheckLast))
+		})
+	}
 }

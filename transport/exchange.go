@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/stayopen-go/stayopen/pool"
@@ -33,7 +33,10 @@ type exchange struct {
 	cancel context.CancelCauseFunc // nil if nothing can end ctx
 	detach func() bool             // ends the caller's influence on ctx
 
-	conn atomic.Pointer[conn] // HTTP/1 connection in use, to be reset when the caller cancels
+	// mu guards conn, and what is said to conn about its close on behalf of
+	// this exchange. Nothing is called under it that waits.
+	mu   sync.Mutex
+	conn *conn // HTTP/1 connection in use, to be reset when the caller cancels
 }
 
 func (t *Transport) newExchange(req *http.Request) *exchange {
@@ -65,11 +68,37 @@ func (x *exchange) follow(caller context.Context) {
 // abort cancels the exchange. The connection of an HTTP/1 one is lost with it:
 // nobody wants what is still on its way, so it need not leave a TIME_WAIT.
 func (x *exchange) abort(cause error) {
-	if c := x.conn.Load(); c != nil {
-		c.because(reasonCanceled)
-		c.wire.reset.Store(true)
+	x.mu.Lock()
+	if x.conn != nil {
+		x.conn.because(reasonCanceled)
+		x.conn.wire.reset.Store(true)
 	}
+	x.mu.Unlock()
 	x.cancel(cause)
+}
+
+// use notes the HTTP/1 connection that the exchange runs on.
+func (x *exchange) use(c *conn) {
+	c.busy.Store(true)
+	x.mu.Lock()
+	x.conn = c
+	x.mu.Unlock()
+}
+
+// leave ends use. A cancellation that came too late to matter must not be held
+// against a connection that goes on to others.
+func (x *exchange) leave(sound bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c := x.conn
+	if x.conn = nil; c == nil {
+		return
+	}
+	c.busy.Store(false)
+	if sound {
+		c.wire.reset.Store(false)
+		c.reason.Store(nil)
+	}
 }
 
 // over releases what the exchange held besides its connection.
@@ -229,7 +258,7 @@ func (x *exchange) take(lease *connLease) *attempt {
 	}
 	a.written, a.read = c.wire.written.Load(), c.wire.read.Load()
 	if !c.http2 {
-		x.conn.Store(c)
+		x.use(c)
 	}
 	a.gotConn()
 	return a
@@ -244,7 +273,7 @@ func (x *exchange) refused(lease *connLease, c *conn) {
 	// Its streams are used up, or it got a GOAWAY. Say that first and look
 	// again then: a slot that came free in between is not missed.
 	lease.Refuse()
-	c.updateSlots()
+	c.recheck(recheckFirst)
 }
 
 // attempt is one try of an exchange on one connection.
@@ -303,7 +332,7 @@ func (a *attempt) request() *http.Request {
 // failed ends the lease after an attempt without a response.
 func (a *attempt) failed() {
 	c := a.conn
-	a.x.conn.Store(nil)
+	a.x.leave(false)
 	switch {
 	case c.http2 && c.cc.Err() == nil: // the stream failed, not the connection
 		a.lease.Release()
@@ -383,13 +412,17 @@ func (a *attempt) handBody(resp *http.Response) {
 	x, c := a.x, a.conn
 	if resp.StatusCode == http.StatusSwitchingProtocols && !c.http2 {
 		// The connection is the caller's from here on, also after its context.
-		x.conn.Store(nil)
+		x.leave(true)
 		c.because(reasonUpgrade)
 		a.lease.Detach()
 		x.over()
 		return
 	}
 	b := &body{a: a, rc: resp.Body, left: -1}
+	b.last = resp.Close || x.req.Close || x.t.singleUse
+	if b.last && !c.http2 {
+		c.because(reasonLast) // net/http closes it by itself when the body ends
+	}
 	if a.ended(resp) {
 		b.end(true)
 		return
@@ -397,6 +430,5 @@ func (a *attempt) handBody(resp *http.Response) {
 	if !resp.Uncompressed {
 		b.left = resp.ContentLength
 	}
-	b.last = resp.Close || x.req.Close || x.t.singleUse
 	resp.Body = b
 }

@@ -37,7 +37,8 @@ type Transport struct {
 	getProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 	onProxyConnect        func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
 
-	closing atomic.Bool // Close was called
+	refusing atomic.Bool // Close or Shutdown was called
+	closing  atomic.Bool // Close was called
 }
 
 var (
@@ -149,6 +150,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errors.New("http: nil Request.Header")
 	}
 	if req.URL.Scheme != "http" && req.URL.Scheme != "https" {
+		if t.refusing.Load() {
+			closeBody(req)
+			return nil, ErrClosed
+		}
 		return t.template.RoundTrip(req) // RegisterProtocol's, or its error
 	}
 	if err := checkRequest(req); err != nil {
@@ -178,6 +183,7 @@ func (t *Transport) CloseIdleConnections() { t.pool.CloseIdle() }
 // unregistered. Close waits until dials in progress have ended. Closing twice
 // is allowed. The error is always nil.
 func (t *Transport) Close() error {
+	t.refusing.Store(true)
 	t.closing.Store(true)
 	err := t.pool.Close()
 	t.metrics.close()
@@ -189,6 +195,7 @@ func (t *Transport) Close() error {
 // When everything has ended it unregisters the metrics and returns nil. When
 // ctx ends first it returns ctx's cause; what runs goes on, and Close ends it.
 func (t *Transport) Shutdown(ctx context.Context) error {
+	t.refusing.Store(true)
 	if err := t.pool.Shutdown(ctx); err != nil {
 		return err
 	}

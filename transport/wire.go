@@ -115,11 +115,12 @@ func (w *wire) close() (dialer.CloseRecord, error) {
 		}
 		w.tcp.SetLinger(0)
 	}
-	record := w.tcp.CloseState()
-	err := w.closeInTime()
-	if w.owns {
-		record, _ = w.tcp.CloseRecord()
+	if !w.owns {
+		record := w.tcp.CloseState()
+		return record, w.closeInTime()
 	}
+	err := w.closeInTime()
+	record, _ := w.tcp.CloseRecord()
 	return record, err
 }
 
