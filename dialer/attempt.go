@@ -3,6 +3,7 @@ package dialer
 import (
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // attempt is what a dial does with one destination address: one source after
@@ -36,16 +37,21 @@ func (a *attempt) repeat() {
 // fail notes the error and takes the source away.
 func (a *attempt) fail(err error) {
 	a.err = err
-	if a.lease != nil && faultOf(err) != notSource {
+	if a.lease != nil && faultOf(err) != notSource && !slices.Contains(a.tried, a.lease.src) {
 		a.tried = append(a.tried, a.lease.src)
 	}
-	a.end()
+	a.giveBack()
 }
 
-// end gives back what the attempt holds.
+// end is for an attempt that is over, whatever came of it.
 func (a *attempt) end() {
+	a.running, a.connected = false, false
+	a.giveBack()
+}
+
+func (a *attempt) giveBack() {
 	a.lease.release()
-	a.lease, a.running, a.connected = nil, false, false
+	a.lease = nil
 }
 
 // destination parses the address that net gives to control functions. Without a

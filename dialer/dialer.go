@@ -54,8 +54,9 @@ type Dialer struct {
 	// address. A shorter prefix is any address in it, chosen anew for each
 	// dial; of IPv4 prefixes shorter than /31 the first (network) and last
 	// (broadcast) address are left out. On Linux the addresses of a prefix need
-	// not be configured, but packets to them must be routed to this host and be
-	// taken for local there: ip route add local PREFIX dev lo.
+	// not be configured one by one, but the network must route them to this
+	// host and this host must take them for its own (ip route add local PREFIX
+	// dev lo); otherwise dials from them fail or hang.
 	//
 	// A destination is dialed only from sources of its own family; if there is
 	// none, that attempt fails with ErrNoSource. Among several, the address

@@ -7,6 +7,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -156,11 +157,11 @@ func (dl *dialing) refused(a *attempt, err error) {
 func (dl *dialing) exhausted(a *attempt) error {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
-	err := a.err
-	if err == nil {
-		err = ErrNoSource
+	err := ErrNoSource
+	if call := (*os.SyscallError)(nil); errors.As(a.err, &call) {
+		err = call
 	}
-	return &SourceError{Destination: a.dst, Sources: a.tried, Err: err}
+	return &SourceError{Destination: a.dst, Sources: slices.Clone(a.tried), Err: err}
 }
 
 // connectDone is the trace hook that ends an attempt. net calls it after the
@@ -198,38 +199,35 @@ func (dl *dialing) unfinished() *attempt {
 	return nil
 }
 
-// won hands the connection out. The attempts that lost are over too, but for
-// those that net has not closed yet: connectDone ends them.
+// won hands the connection out, with the linger time that the user gave it.
 func (dl *dialing) won(tc *net.TCPConn) (*Conn, error) {
-	a := dl.settle(tc)
-	if a == nil {
-		return Wrap(tc), nil
-	}
-	c := newConn(tc, a.lease)
-	if err := disarm(c, a.linger); err != nil {
+	l, linger := dl.settle(tc)
+	c := newConn(tc, l)
+	if err := disarm(c, linger); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// settle finds the attempt that became the connection. At most one of a family
-// can be connected, or be running, at the end of a run.
-func (dl *dialing) settle(tc *net.TCPConn) *attempt {
+// settle ends the attempts that lost, but for those that net has not closed yet:
+// connectDone ends them. It returns what the winner held. Of each family at most
+// one can be connected, or be running, at the end of a run.
+func (dl *dialing) settle(tc *net.TCPConn) (l *lease, linger int) {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
 	dl.settled = true
-	var winner *attempt
+	linger = -1
 	v4 := tc.RemoteAddr().(*net.TCPAddr).IP.To4() != nil
 	for _, a := range dl.attempts {
 		switch {
 		case a.dst.Addr().Is4() == v4 && (a.connected || a.running):
-			winner = a
+			l, linger = a.lease, a.linger
 		case !a.running:
 			a.end()
 		}
 	}
-	return winner
+	return l, linger
 }
 
 // failure is what the dial returns. net reports the address that failed first;
@@ -263,7 +261,7 @@ func (dl *dialing) explainLocked(err error) error {
 	e := &SourceError{Err: op.Err}
 	if op.Addr != nil {
 		if a := dl.find(op.Addr.String()); a != nil {
-			e.Destination, e.Sources = a.dst, a.tried
+			e.Destination, e.Sources = a.dst, slices.Clone(a.tried)
 		}
 	}
 	explained.Err = e

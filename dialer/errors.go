@@ -16,10 +16,13 @@ var ErrNoSource = errors.New("no source of the destination's family")
 // an address of this host or has no way there. It stands inside the *net.OpError
 // that a dial returns.
 type SourceError struct {
+	// Destination is the address that was dialed.
 	Destination netip.AddrPort
+
 	// Sources are those that were tried, in that order. Empty if the kernel was
 	// to choose, or if there was none of the destination's family.
 	Sources []netip.Addr
+
 	// Err is what the last of them failed with, as an *os.SyscallError, or
 	// ErrNoSource.
 	Err error

@@ -38,9 +38,10 @@ func (l *ledger) choose(dst netip.AddrPort, from sources, tried []netip.Addr) *l
 	v6 := dst.Addr().Is6()
 	n := from.count(v6)
 	turn := &l.turn[maphash.Comparable(l.seed, dst)%uint64(len(l.turn))]
+	open := l.open[dst]
 	var best candidate
 	for place, src := range from.candidates(v6, tried) {
-		c := candidate{src, l.open[dst][src], (place - *turn%n + n) % n}
+		c := candidate{src, open[src], (place - *turn%n + n) % n}
 		if !best.src.IsValid() || c.before(best) {
 			best = c
 		}

@@ -7,7 +7,10 @@ import (
 
 // PortRange is a range of local ports, both ends included. The zero value
 // stands for no range.
-type PortRange struct{ Lo, Hi uint16 }
+type PortRange struct {
+	Lo uint16 // the first port, at least 1
+	Hi uint16 // the last port, at least Lo
+}
 
 // Validate returns an error that names the first field that cannot be dialed
 // with and says what it may hold, or nil. DialContext returns the same error.

@@ -1,0 +1,123 @@
+package dialer
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+)
+
+var (
+	destA = netip.MustParseAddrPort("192.0.2.1:443")
+	destB = netip.MustParseAddrPort("192.0.2.2:443")
+)
+
+func TestSourceWithTheFewestConnectionsIsChosen(t *testing.T) {
+	l := newLedger()
+	from := list("10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32")
+	var leases []*lease
+	for range 9 {
+		leases = append(leases, l.choose(destA, from, nil))
+	}
+	counts := map[netip.Addr]int{}
+	for _, lease := range leases {
+		counts[lease.src]++
+	}
+	for src, n := range counts {
+		if n != 3 {
+			t.Errorf("got %d of 9 connections from %v, want 3", n, src)
+		}
+	}
+	// One connection less there outweighs whose turn it is.
+	freed := leases[4]
+	freed.release()
+	if got := l.choose(destA, from, nil); got.src != freed.src {
+		t.Errorf("got %v, want %v, which has a connection less", got.src, freed.src)
+	}
+	if got := l.choose(destA, from, []netip.Addr{from[0].Addr(), from[1].Addr()}); got.src != from[2].Addr() {
+		t.Errorf("got %v, want %v, the only one not tried", got.src, from[2].Addr())
+	}
+	if got := l.choose(destA, from, []netip.Addr{from[0].Addr(), from[1].Addr(), from[2].Addr()}); got != nil {
+		t.Errorf("got %v, want none: all were tried", got.src)
+	}
+}
+
+func TestEqualSourcesTakeTurns(t *testing.T) {
+	l := newLedger()
+	from := list("10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32")
+	var got []netip.Addr
+	for range 6 {
+		lease := l.choose(destA, from, nil)
+		got = append(got, lease.src)
+		lease.release() // each leaves a TIME_WAIT behind, perhaps
+	}
+	if !slices.Equal(got[:3], got[3:]) || got[0] == got[1] || got[1] == got[2] || got[0] == got[2] {
+		t.Errorf("got %v, want the three in turn, twice", got)
+	}
+}
+
+func TestDestinationsAreCountedApart(t *testing.T) {
+	l := newLedger()
+	from := list("10.0.0.1/32", "10.0.0.2/32")
+	l.add(destA, from[0].Addr())
+	l.add(destA, from[0].Addr())
+	l.add(destB, from[1].Addr())
+	if got := l.choose(destA, from, nil); got.src != from[1].Addr() {
+		t.Errorf("to A: got %v, want %v", got.src, from[1].Addr())
+	}
+	if got := l.choose(destB, from, nil); got.src != from[0].Addr() {
+		t.Errorf("to B: got %v, want %v", got.src, from[0].Addr())
+	}
+}
+
+func TestAddressesOfALargePrefixAreRarelyShared(t *testing.T) {
+	l := newLedger()
+	from := list("10.0.0.1/32", "2001:db8::/64")
+	dst := netip.MustParseAddrPort("[2001:db8:1::1]:443")
+	seen := map[netip.Addr]bool{}
+	for range 100 {
+		src := l.choose(dst, from, nil).src
+		if seen[src] || !from[1].Contains(src) {
+			t.Fatalf("got %v, want a new address of %v", src, from[1])
+		}
+		seen[src] = true
+	}
+}
+
+func TestLedgerForgetsWhatIsReleased(t *testing.T) {
+	l := newLedger()
+	from := list("10.0.0.0/29")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				a, b := l.choose(destA, from, nil), l.choose(destB, from, nil)
+				a.release()
+				a.release() // counts once
+				b.release()
+			}
+		})
+	}
+	wg.Wait()
+	if len(l.open) != 0 {
+		t.Errorf("got %v, want an empty ledger", l.open)
+	}
+	(*lease)(nil).release() // must do nothing
+}
+
+func BenchmarkChoose(b *testing.B) {
+	for name, from := range map[string]sources{
+		"sources=1":       list("10.0.0.1/32"),
+		"sources=16":      list("10.0.0.0/28", "10.1.0.0/31"),
+		"sources=254":     list("10.0.0.0/24"),
+		"sources=largeV4": list("10.0.0.0/8"),
+	} {
+		b.Run(name, func(b *testing.B) {
+			l := newLedger()
+			b.ReportAllocs()
+			for b.Loop() {
+				l.choose(destA, from, nil).release()
+			}
+		})
+	}
+}

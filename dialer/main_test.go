@@ -1,0 +1,82 @@
+package dialer_test
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/stayopen-go/stayopen/dialer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// listen listens on the address until the test ends.
+func listen(t testing.TB, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// echo is a server that sends back what it receives, and closes after its
+// client.
+func echo(t testing.TB, address string) string {
+	t.Helper()
+	l := listen(t, address)
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				io.Copy(c, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// dial dials and closes the connection when the test ends.
+func dial(t testing.TB, d *dialer.Dialer, address string) *dialer.Conn {
+	t.Helper()
+	c, err := d.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.(*dialer.Conn)
+}
+
+// pair is a connection from both ends.
+func pair(t testing.TB, d *dialer.Dialer, l net.Listener) (*dialer.Conn, *net.TCPConn) {
+	t.Helper()
+	c := dial(t, d, l.Addr().String())
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return c, s.(*net.TCPConn)
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, s := range list {
+		all = append(all, netip.MustParsePrefix(s))
+	}
+	return all
+}
