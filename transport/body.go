@@ -58,8 +58,8 @@ func (b *body) Read(p []byte) (int, error) {
 // failed deals with a Read that went wrong.
 func (b *body) failed(err error) error {
 	a := b.a
-	if errors.Is(err, context.Canceled) || errors.Is(err, errRequestCanceled) {
-		if cause := a.x.canceled(); cause != nil {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(a.x.ctx)) {
+		if cause := a.canceled(); cause != nil {
 			err = cause
 		}
 	}
@@ -83,13 +83,10 @@ func (b *body) Close() error {
 	case !first:
 		return nil
 	case ended:
-		err := b.rc.Close()
-		b.a.x.over()
-		return err
+		return b.rc.Close()
 	case b.a.conn.http2: // the stream is reset, and the connection is none the worse
 		err := b.rc.Close()
 		b.end(true)
-		b.a.x.over()
 		return err
 	case b.worthDraining():
 		b.drain()
@@ -115,9 +112,7 @@ func (b *body) abandon(why reason) {
 
 func (b *body) drain() {
 	x := b.a.x
-	if x.cancel != nil {
-		x.detach() // for the caller the request is over
-	}
+	x.over()                    // for the caller the request is
 	done := make(chan struct{}) // closed by the goroutine, which the timer ends at the latest
 	timer := time.AfterFunc(drainTime, func() { b.abandon(reasonAbandoned) })
 	go func() {
@@ -165,8 +160,5 @@ func (b *body) end(sound bool) {
 	default:
 		a.lease.Retire(pool.Reason(reasonBroken))
 	}
-	if !a.conn.http2 || a.x.body == nil {
-		// An HTTP/2 request's body may still be on its way; Close ends that.
-		a.x.over()
-	}
+	a.x.over()
 }

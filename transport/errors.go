@@ -71,6 +71,14 @@ func plain(err error) error {
 	return err
 }
 
+// closedIdle reports whether err says that net/http closed an HTTP/1 connection
+// while nothing was asked on it: it ended, or something came unasked, such as
+// the 408 with which a server says farewell. Known by their texts alone.
+func closedIdle(err error) bool {
+	text := plain(err).Error()
+	return text == "http: server closed idle connection" || strings.HasPrefix(text, "readLoopPeekFailLocked: ")
+}
+
 func unwrap(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner

@@ -31,7 +31,9 @@ type exchange struct {
 	// closed, what is left of it is drained whatever the caller cancels.
 	ctx    context.Context
 	cancel context.CancelCauseFunc // nil if nothing can end ctx
-	detach func() bool             // ends the caller's influence on ctx
+	stop   func() bool             // nil unless an AfterFunc watches the caller's context
+	done   chan struct{}           // nil unless a goroutine watches it; closed by over
+	once   sync.Once               // guards done
 
 	// mu guards conn, and what is said to conn about its close on behalf of
 	// this exchange. Nothing is called under it that waits.
@@ -51,18 +53,22 @@ func (t *Transport) newExchange(req *http.Request) *exchange {
 // follow makes ctx end when the caller's context or Cancel channel does.
 func (x *exchange) follow(caller context.Context) {
 	x.ctx, x.cancel = context.WithCancelCause(context.WithoutCancel(caller))
-	x.detach = context.AfterFunc(caller, func() { x.abort(context.Cause(caller)) })
-	if ch := x.req.Cancel; ch != nil {
-		// http.Client sets Cancel on every request with a Timeout, in addition
-		// to a deadline. Ends with the exchange.
-		go func() {
-			select {
-			case <-ch:
-				x.abort(errRequestCanceled)
-			case <-x.ctx.Done():
-			}
-		}()
+	if x.req.Cancel == nil {
+		x.stop = context.AfterFunc(caller, func() { x.abort(context.Cause(caller)) })
+		return
 	}
+	// http.Client sets Cancel on every request with a Timeout, in addition to a
+	// deadline. One goroutine watches both; it ends with the exchange.
+	x.done = make(chan struct{})
+	go func() {
+		select {
+		case <-x.req.Cancel:
+			x.abort(errRequestCanceled)
+		case <-caller.Done():
+			x.abort(context.Cause(caller))
+		case <-x.done:
+		}
+	}()
 }
 
 // abort cancels the exchange. The connection of an HTTP/1 one is lost with it:
@@ -101,15 +107,17 @@ func (x *exchange) leave(sound bool) {
 	}
 }
 
-// over releases what the exchange held besides its connection.
+// over ends the caller's influence on ctx: there is no response to cancel any
+// more. ctx itself is left alone, since an HTTP/2 request's body may still be on
+// its way when the response has ended; it holds on to nothing of the caller's.
 func (x *exchange) over() {
-	if x.cancel != nil {
-		x.detach()
-		x.cancel(errExchangeOver)
+	switch {
+	case x.stop != nil:
+		x.stop()
+	case x.done != nil:
+		x.once.Do(func() { close(x.done) })
 	}
 }
-
-var errExchangeOver = errors.New("transport: exchange over")
 
 // canceled is why the caller does not want the response any more, or nil.
 func (x *exchange) canceled() error {
@@ -120,29 +128,41 @@ func (x *exchange) canceled() error {
 	if x.ctx.Err() == nil && caller.Err() == nil {
 		return nil
 	}
-	if x.req.Cancel != nil && caller.Err() == context.DeadlineExceeded {
-		// Under http.Client.Timeout both end at the same moment. The client
-		// calls it a timeout only once it has closed the channel.
-		wait := time.NewTimer(20 * time.Millisecond)
-		defer wait.Stop()
-		select {
-		case <-x.req.Cancel:
-		case <-wait.C:
-		}
-	}
+	x.awaitTimeout(caller)
 	if caller.Err() != nil {
 		return context.Cause(caller)
 	}
-	if cause := context.Cause(x.ctx); cause != errExchangeOver {
-		return cause
+	return context.Cause(x.ctx)
+}
+
+// awaitTimeout lets both ends come in of a request that http.Client gave a
+// Timeout: its context's deadline and its Cancel channel, which end at the same
+// moment, in either order. Only with both does the error read as it does with
+// net/http's own transport: that of the context, of which http.Client knows that
+// it was the timeout.
+func (x *exchange) awaitTimeout(caller context.Context) {
+	const slack = 20 * time.Millisecond
+	deadline, ok := caller.Deadline()
+	if !ok || x.req.Cancel == nil || time.Until(deadline) > slack {
+		return
 	}
-	return nil
+	timer := time.NewTimer(slack)
+	defer timer.Stop()
+	select {
+	case <-caller.Done():
+	case <-timer.C:
+		return
+	}
+	select {
+	case <-x.req.Cancel:
+	case <-timer.C:
+	}
 }
 
 // run sends the request until it has a response, or an error that another
 // attempt would not mend.
 func (x *exchange) run() (*http.Response, error) {
-	for n := 0; ; n++ {
+	for refusals := 0; ; {
 		if err := x.canceled(); err != nil {
 			return nil, err
 		}
@@ -154,17 +174,20 @@ func (x *exchange) run() (*http.Response, error) {
 		if err == nil {
 			return resp, nil
 		}
-		if err := x.canceled(); err != nil {
+		if err := a.canceled(); err != nil {
 			return nil, err
 		}
-		if !a.mayRetry(err, n) {
+		if !a.mayRetry(err, refusals) {
 			return nil, a.final(err)
 		}
 		if err := x.body.rewind(); err != nil {
 			return nil, err
 		}
-		if err := x.pause(a, n); err != nil {
-			return nil, err
+		if a.refused(err) {
+			if err := x.pause(refusals); err != nil {
+				return nil, err
+			}
+			refusals++
 		}
 		x.t.count.retries.Add(1)
 	}
@@ -172,16 +195,15 @@ func (x *exchange) run() (*http.Response, error) {
 
 // maxRefusals bounds how often an HTTP/2 server may refuse one request. Number
 // and pauses are net/http's.
-const maxRefusals = 6
+const maxRefusals = 7
 
-// pause waits before an HTTP/2 request is tried for the third time and later:
-// 1 s, 2 s, 4 s and so on. HTTP/1 needs none: each of its retries uses up a
-// connection that died idle, and the first new one ends them.
-func (x *exchange) pause(a *attempt, n int) error {
-	if !a.conn.http2 || n == 0 {
+// pause waits before an HTTP/2 request goes to a server that has refused it
+// more than once: 1 s, 2 s, 4 s and so on.
+func (x *exchange) pause(refusals int) error {
+	if refusals == 0 {
 		return nil
 	}
-	d := time.Second << (n - 1)
+	d := time.Second << (refusals - 1)
 	timer := time.NewTimer(d + rand.N(d/10))
 	defer timer.Stop()
 	select {
@@ -249,14 +271,14 @@ func (x *exchange) take(lease *connLease) *attempt {
 		x.refused(lease, c)
 		return nil
 	}
-	a := &attempt{x: x, lease: lease, conn: c, reused: c.used.Swap(true)}
+	a := &attempt{x: x, lease: lease, conn: c, reused: c.used.Swap(true), served: c.served.Load()}
 	if !a.reused {
 		x.t.count.used.Add(1)
 	}
-	if c.served.Load() {
+	if a.served {
 		x.t.count.reused.Add(1)
 	}
-	a.written, a.read = c.wire.written.Load(), c.wire.read.Load()
+	a.written = c.wire.written.Load()
 	if !c.http2 {
 		x.use(c)
 	}
@@ -282,8 +304,9 @@ type attempt struct {
 	lease  *connLease
 	conn   *conn
 	reused bool // an exchange was attempted on the connection before
+	served bool // one succeeded
 
-	read, written int64 // bytes on the wire when it began
+	written int64 // bytes on the wire when it began
 }
 
 func (a *attempt) gotConn() {
@@ -329,6 +352,15 @@ func (a *attempt) request() *http.Request {
 	return req
 }
 
+// canceled is exchange.canceled. On HTTP/2 net/http does not tell the cause.
+func (a *attempt) canceled() error {
+	cause := a.x.canceled()
+	if err := a.x.req.Context().Err(); a.conn.http2 && cause != nil && err != nil {
+		return err
+	}
+	return cause
+}
+
 // failed ends the lease after an attempt without a response.
 func (a *attempt) failed() {
 	c := a.conn
@@ -343,18 +375,29 @@ func (a *attempt) failed() {
 	}
 }
 
-// mayRetry reports whether a failed attempt may be followed by another: the
-// n-th, counted from zero. It may if the request provably was not acted on, or
-// may be sent twice, and the connection is to blame, not the request.
-func (a *attempt) mayRetry(err error, n int) bool {
+// refused reports whether it was the server that would not have the request,
+// over HTTP/2. Otherwise a connection that had served before was lost, and the
+// retry, which uses one up in any case, needs neither a pause nor a bound.
+func (a *attempt) refused(err error) bool {
+	if !a.conn.http2 {
+		return false
+	}
+	_, reset := streamCode(err)
+	return reset || !a.served
+}
+
+// mayRetry reports whether a failed attempt may be followed by another, after
+// so many refusals. It may if the request provably was not acted on, or may be
+// sent twice, and the connection is to blame, not the request.
+func (a *attempt) mayRetry(err error, refusals int) bool {
 	x, w := a.x, a.conn.wire
 	if x.body.readErr() != nil || x.t.closing.Load() {
 		return false
 	}
 	if a.conn.http2 {
-		return n < maxRefusals && a.mayRetryHTTP2(err)
+		return (refusals < maxRefusals || !a.refused(err)) && a.mayRetryHTTP2(err)
 	}
-	if a.lease.Fresh() || !w.broke.Load() {
+	if a.lease.Fresh() || !w.broke.Load() && !closedIdle(err) {
 		// A new connection had no time to go stale: the server does not like
 		// the request, and would not like it again.
 		return false
@@ -362,7 +405,7 @@ func (a *attempt) mayRetry(err error, n int) bool {
 	if w.written.Load() == a.written {
 		return x.body.canRewind()
 	}
-	return w.read.Load() == a.read && replayable(x.req)
+	return replayable(x.req)
 }
 
 func (a *attempt) mayRetryHTTP2(err error) bool {
@@ -385,14 +428,14 @@ func (a *attempt) final(err error) error {
 	switch {
 	case x.t.closing.Load():
 		return fmt.Errorf("%w: %w", ErrClosed, err)
-	case !w.broke.Load() || x.body.readErr() != nil || replayable(x.req):
+	case !w.broke.Load() && !closedIdle(err) || x.body.readErr() != nil || replayable(x.req):
 		return err
 	case a.conn.http2:
 		if _, reset := streamCode(err); reset || unsentOverHTTP2(err) {
 			return err
 		}
 		return &MaybeSentError{err}
-	case w.written.Load() == a.written || w.read.Load() != a.read:
+	case w.written.Load() == a.written:
 		return err
 	}
 	return &MaybeSentError{err}

@@ -29,6 +29,8 @@ func (h *hop) through(ctx context.Context, via *url.URL) error {
 		if err := h.tunnel(ctx, via); err != nil {
 			return err
 		}
+	default:
+		return nil // HTTP is spoken with the proxy, over its TLS if it has any
 	}
 	h.tls = nil // that of the hop to the proxy is the proxy's affair
 	if h.o.scheme != "https" {

@@ -57,10 +57,9 @@ func serveWith(t *testing.T, mode string, h http.Handler, configure func(*http.S
 	switch mode {
 	case "h1":
 		s.Start()
-	case "https1":
-		s.StartTLS()
-	case "h2":
-		s.EnableHTTP2 = true
+	case "https1", "h2":
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{peerIdentity().cert}, CurvePreferences: peerCurves}
+		s.EnableHTTP2 = mode == "h2"
 		s.StartTLS()
 	case "h2c":
 		p := new(http.Protocols)

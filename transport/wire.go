@@ -24,9 +24,9 @@ type wire struct {
 	owns     bool                 // closing Conn closes tcp, which then keeps the record of it
 	tls      *tls.ConnectionState // nil without TLS
 
-	read, written atomic.Int64 // bytes of HTTP
-	broke         atomic.Bool  // a Read or Write failed before we closed: the peer's doing, or the network's
-	reset         atomic.Bool  // close by RST: what is unsent is of no use to anybody
+	written atomic.Int64 // bytes of HTTP
+	broke   atomic.Bool  // a Read or Write failed before we closed: the peer's doing, or the network's
+	reset   atomic.Bool  // close by RST: what is unsent is of no use to anybody
 
 	settings  *settingsFrame // HTTP/2 only, until the peer's settings have been handled
 	onSettled func()
@@ -44,7 +44,6 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.onSettled()
 	}
 	n, err := w.Conn.Read(p)
-	w.read.Add(int64(n))
 	if w.settings != nil {
 		w.settings.add(p[:n])
 	}

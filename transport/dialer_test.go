@@ -1,0 +1,294 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/transport"
+)
+
+// dialCalls counts who is asked to dial.
+type dialCalls struct{ ours, theirs atomic.Int64 }
+
+// dialer is a Config.Dialer that counts its dials.
+func (d *dialCalls) dialer(sources ...netip.Prefix) *dialer.Dialer {
+	return &dialer.Dialer{Sources: sources, Control: func(string, string, syscall.RawConn) error {
+		d.ours.Add(1)
+		return nil
+	}}
+}
+
+// opaque hides what kind of connection it is.
+type opaque struct{ net.Conn }
+
+// templateDials are the ways in which a template may dial, and what httptrace
+// then shows of the connection.
+var templateDials = map[string]struct {
+	set   func(tmpl *http.Transport, count func())
+	shows string
+}{
+	"no dial function": {func(*http.Transport, func()) {}, "*dialer.Conn"},
+	"DialContext": {func(tmpl *http.Transport, count func()) {
+		tmpl.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			count()
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}
+	}, "*net.TCPConn"},
+	"Dial": {func(tmpl *http.Transport, count func()) {
+		tmpl.Dial = func(network, addr string) (net.Conn, error) {
+			count()
+			return net.Dial(network, addr)
+		}
+	}, "*net.TCPConn"},
+	"DialContext of an unknown type": {func(tmpl *http.Transport, count func()) {
+		tmpl.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			count()
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return opaque{c}, err
+		}
+	}, "transport_test.opaque"},
+}
+
+func TestConfigDialerDialsIfSetAndTheTemplateOtherwise(t *testing.T) {
+	inModes(t, func(t *testing.T, mode string) {
+		for name, template := range templateDials {
+			for _, withDialer := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, Config.Dialer %v", name, withDialer), func(t *testing.T) {
+					s := serve(t, mode, http.NotFoundHandler())
+					var calls dialCalls
+					cfg := transport.Config{Template: s.template(mode)}
+					template.set(cfg.Template, func() { calls.theirs.Add(1) })
+					shows := template.shows
+					var ours, theirs int64
+					switch {
+					case withDialer:
+						cfg.Dialer = calls.dialer()
+						ours, shows = 1, "*dialer.Conn"
+					case name != "no dial function":
+						theirs = 1
+					}
+					tr := newTransport(t, cfg)
+					log := newHookLog()
+					for range 3 {
+						log = newHookLog()
+						log.do(t, tr, newRequest(t, "GET", s.URL, nil))
+					}
+					if calls.ours.Load() != ours || calls.theirs.Load() != theirs {
+						t.Errorf("Config.Dialer was asked %d times and the template %d times, want %d and %d", calls.ours.Load(), calls.theirs.Load(), ours, theirs)
+					}
+					c := log.gotConn().Conn
+					if mode != "h1" {
+						tc, ok := c.(*tls.Conn)
+						if !ok {
+							t.Fatalf("GotConnInfo.Conn is a %T, want a *tls.Conn", c)
+						}
+						if c = tc.NetConn(); shows == "*net.TCPConn" {
+							shows = "*dialer.Conn" // TLS speaks on what wraps it
+						}
+					}
+					if got := fmt.Sprintf("%T", c); got != shows {
+						t.Errorf("the connection is a %s, want a %s", got, shows)
+					}
+					st := tr.Stats()
+					if st.Opened != 1 || st.Served != 1 || st.ClosesAvoided != 2 {
+						t.Errorf("%d opened, %d served, %d closes avoided, want 1, 1 and 2", st.Opened, st.Served, st.ClosesAvoided)
+					}
+				})
+			}
+		}
+	})
+}
+
+func TestClosesAreCountedWhoeverDialed(t *testing.T) {
+	inModes(t, func(t *testing.T, mode string) {
+		for name, template := range templateDials {
+			for who, end := range map[string]func(*server, *transport.Transport){
+				"local": func(_ *server, tr *transport.Transport) { tr.CloseIdleConnections() },
+				"peer":  func(s *server, _ *transport.Transport) { s.CloseClientConnections() },
+			} {
+				t.Run(name+" "+who, func(t *testing.T) {
+					s := serve(t, mode, http.NotFoundHandler())
+					m := newMeter(t)
+					cfg := transport.Config{Template: s.template(mode), MeterProvider: m.provider}
+					template.set(cfg.Template, func() {})
+					tr := newTransport(t, cfg)
+					mustGet(t, &http.Client{Transport: tr}, s.URL)
+					end(s, tr)
+					await(t, "the close", func() bool { return tr.Stats().Closed == 1 })
+					if st := tr.Stats(); st.Open != 0 || st.Opened != 1 {
+						t.Errorf("%d open, %d opened, want 0 and 1", st.Open, st.Opened)
+					}
+					if runtime.GOOS != "linux" && template.shows != "transport_test.opaque" {
+						who = "unknown"
+					}
+					want := map[string]string{"local": "close_idle", "peer": "peer_closed", "unknown": ""}[who]
+					for key := range m.closes(t) {
+						if !strings.HasSuffix(key, " "+who) || !strings.HasPrefix(key, want) {
+							t.Errorf("counted as %q, want %s by %s", key, want, who)
+						}
+					}
+				})
+			}
+		}
+	})
+}
+
+func TestTimeWaitsAreCountedWhereverTheTCPConnectionIsKnown(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux says what a close leaves behind")
+	}
+	for name, template := range templateDials {
+		for _, server := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, closed by the server %v", name, server), func(t *testing.T) {
+				s := serve(t, "h1", http.NotFoundHandler())
+				tmpl := s.template("h1")
+				template.set(tmpl, func() {})
+				tr := newTransport(t, transport.Config{Template: tmpl})
+				mustGet(t, &http.Client{Transport: tr}, s.URL)
+				want := uint64(1)
+				if server || template.shows == "transport_test.opaque" {
+					want = 0
+				}
+				if server {
+					s.CloseClientConnections()
+				} else {
+					tr.CloseIdleConnections()
+				}
+				await(t, "the close", func() bool { return tr.Stats().Closed == 1 })
+				if got := tr.Stats().TimeWaits; got != want {
+					t.Errorf("%d TIME_WAITs counted, want %d", got, want)
+				}
+			})
+		}
+	}
+}
+
+func TestSourcesAreThoseOfConfigDialer(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("127.0.0.2 is an address of every Linux host and of few others")
+	}
+	inModes(t, func(t *testing.T, mode string) {
+		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) }))
+		for name, template := range templateDials {
+			var calls dialCalls
+			tmpl := s.template(mode)
+			template.set(tmpl, func() {})
+			with := newTransport(t, transport.Config{Template: tmpl, Dialer: calls.dialer(netip.MustParsePrefix("127.0.0.2/32"))})
+			without := newTransport(t, transport.Config{Template: tmpl})
+			for tr, want := range map[*transport.Transport]string{with: "127.0.0.2", without: "127.0.0.1"} {
+				body, _ := mustGet(t, &http.Client{Transport: tr}, s.URL)
+				if host, _, _ := net.SplitHostPort(body); host != want {
+					t.Errorf("%s: the server was called from %s, want %s", name, host, want)
+				}
+			}
+		}
+	})
+}
+
+func TestTemplateDialsTLSAlsoBesideConfigDialer(t *testing.T) {
+	for _, mode := range []string{"https1", "h2"} {
+		for _, withDialer := range []bool{false, true} {
+			for _, withContext := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, Config.Dialer %v, DialTLSContext %v", mode, withDialer, withContext), func(t *testing.T) {
+					s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+					var calls dialCalls
+					tmpl := s.template(mode)
+					dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+						calls.theirs.Add(1)
+						cfg := &tls.Config{InsecureSkipVerify: true}
+						if mode == "h2" {
+							cfg.NextProtos = []string{"h2", "http/1.1"}
+						}
+						return (&tls.Dialer{Config: cfg}).DialContext(ctx, network, addr)
+					}
+					if withContext {
+						tmpl.DialTLSContext = dial
+					} else {
+						tmpl.DialTLS = func(network, addr string) (net.Conn, error) { return dial(context.Background(), network, addr) }
+					}
+					cfg := transport.Config{Template: tmpl}
+					if withDialer {
+						cfg.Dialer = calls.dialer()
+					}
+					tr := newTransport(t, cfg)
+					for range 3 {
+						body, resp := mustGet(t, &http.Client{Transport: tr}, s.URL)
+						if want := map[string]string{"https1": "HTTP/1.1", "h2": "HTTP/2.0"}[mode]; body != want || resp.TLS == nil {
+							t.Errorf("the server saw %s, Response.TLS is set: %v, want %s and true", body, resp.TLS != nil, want)
+						}
+					}
+					if calls.theirs.Load() != 1 || calls.ours.Load() != 0 {
+						t.Errorf("the template was asked %d times and Config.Dialer %d times, want 1 and 0", calls.theirs.Load(), calls.ours.Load())
+					}
+					tr.CloseIdleConnections()
+					await(t, "the close", func() bool { return tr.Stats().Closed == 1 })
+				})
+			}
+		}
+	}
+}
+
+// A DialTLSContext may return anything, and then HTTP/1.1 is spoken on it.
+func TestTLSDialerThatHidesItsTLSSpeaksHTTP1(t *testing.T) {
+	s := serve(t, "h2", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+	tmpl := s.template("h2")
+	tmpl.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, network, addr)
+		return opaque{c}, err
+	}
+	sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
+		body, resp, err := get1(rt, newRequest(t, "GET", s.URL, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(body, resp.TLS != nil)
+	})
+}
+
+func TestDialFunctionsThatFailReadAsWithNetHTTP(t *testing.T) {
+	boom := errors.New("boom")
+	for name, set := range map[string]func(*http.Transport){
+		"DialContext": func(tmpl *http.Transport) {
+			tmpl.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, boom }
+		},
+		"DialContext of nothing": func(tmpl *http.Transport) {
+			tmpl.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, nil }
+		},
+		"Dial": func(tmpl *http.Transport) {
+			tmpl.Dial = func(string, string) (net.Conn, error) { return nil, boom }
+		},
+		"Dial of nothing": func(tmpl *http.Transport) {
+			tmpl.Dial = func(string, string) (net.Conn, error) { return nil, nil }
+		},
+		"DialTLSContext": func(tmpl *http.Transport) {
+			tmpl.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return nil, boom }
+		},
+		"DialTLSContext of nothing": func(tmpl *http.Transport) {
+			tmpl.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return nil, nil }
+		},
+		"DialTLS": func(tmpl *http.Transport) {
+			tmpl.DialTLS = func(string, string) (net.Conn, error) { return nil, boom }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmpl := new(http.Transport)
+			set(tmpl)
+			sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
+				_, _, err := get1(rt, newRequest(t, "GET", "https://site.example/", nil))
+				return fmt.Sprint(err, errors.Is(err, boom))
+			})
+		})
+	}
+}
