@@ -22,14 +22,16 @@ const (
 	Closed      Reason = "pool_closed"  // Pool.Close or Pool.Shutdown was called
 )
 
-// DefaultMaxDialsPerKey is what Config.MaxDialsPerKey means when it is zero.
-const DefaultMaxDialsPerKey = 8
+// defaultDialsPerKey is what Config.MaxDialsPerKey means when it is zero: enough
+// for a burst to open its connections in a few rounds, and not so many that TLS
+// handshakes get in each other's way.
+const defaultDialsPerKey = 8
 
 // Config is what a pool is made from. New copies it; later changes have no
 // effect. The pool calls the functions in it from several goroutines at once,
 // never while it holds a lock, and all of them may call any method of the pool,
 // of a lease and of a connection, with one exception: Dial must not call
-// [Pool.Close], which waits for Dial to return.
+// [Pool.Close], which waits a second for Dial to return.
 type Config[K comparable, C any] struct {
 	// Dial opens a connection for key. Required.
 	//
@@ -76,8 +78,8 @@ type Config[K comparable, C any] struct {
 	// Zero: no limit. Negative: none is kept.
 	MaxIdlePerKey, MaxIdle int
 
-	// MaxDialsPerKey limits how many dials run at once for one key. Zero:
-	// DefaultMaxDialsPerKey. Negative: no limit.
+	// MaxDialsPerKey limits how many dials run at once for one key. Zero: 8.
+	// Negative: no limit.
 	MaxDialsPerKey int
 
 	// IdleTimeout is how long a connection may be idle. Zero or negative: no
@@ -111,7 +113,7 @@ func (c Config[K, C]) withDefaults() (Config[K, C], error) {
 	c.MaxTotal = limit(c.MaxTotal, math.MaxInt, math.MaxInt)
 	c.MaxIdlePerKey = limit(c.MaxIdlePerKey, math.MaxInt, 0)
 	c.MaxIdle = limit(c.MaxIdle, math.MaxInt, 0)
-	c.MaxDialsPerKey = limit(c.MaxDialsPerKey, DefaultMaxDialsPerKey, math.MaxInt)
+	c.MaxDialsPerKey = limit(c.MaxDialsPerKey, defaultDialsPerKey, math.MaxInt)
 	c.IdleTimeout = limit(c.IdleTimeout, math.MaxInt64, math.MaxInt64)
 	c.MaxAge = limit(c.MaxAge, math.MaxInt64, math.MaxInt64)
 	return c, nil

@@ -15,8 +15,8 @@ const (
 )
 
 // Conn is the pool's handle of a connection. Its methods may be called from any
-// goroutine, also while the connection is still being dialed and after the pool
-// has forgotten it; then they do nothing.
+// goroutine, and also before Dial has returned. When the pool has forgotten the
+// connection they do nothing.
 type Conn[K comparable, C any] struct {
 	origin *origin[K, C]
 
@@ -63,19 +63,17 @@ func (c *Conn[K, C]) SetSlots(n int) {
 	p := c.origin.pool
 	p.mu.Lock()
 	defer p.unlock()
-	if c.phase == ended || c.retired {
+	if c.phase == ended {
 		return
 	}
 	c.setSlotsLocked(max(n, 0))
 	c.slotsSet = true
-	if c.phase == dialing {
+	if c.phase == dialing || c.retired {
 		return
 	}
-	if c.leased == 0 {
-		if why, over := p.overLocked(c, p.now()); over {
-			p.retireLocked(c, why)
-			return
-		}
+	if why, over := p.overLocked(c, p.now()); over {
+		p.retireLocked(c, why)
+		return
 	}
 	p.serveLocked(c)
 	p.placeLocked(c)

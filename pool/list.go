@@ -32,6 +32,9 @@ func (l *list[T]) after(x *T) *T {
 }
 
 func (l *list[T]) pushBack(x *T) {
+	if l.has(x) {
+		panic("BUG: pool: item is in a list already")
+	}
 	if l.first == nil {
 		l.n = 1
 		l.first = x
@@ -46,7 +49,7 @@ func (l *list[T]) pushFront(x *T) {
 	l.first = x
 }
 
-// insertBefore puts x in front of at, which is in l.
+// insertBefore puts x, which is in no list, in front of at, which is in l.
 func (l *list[T]) insertBefore(x, at *T) {
 	l.insertRing(x, at)
 	if l.first == at {
@@ -56,9 +59,6 @@ func (l *list[T]) insertBefore(x, at *T) {
 
 // insertRing links x into the ring in front of at, without saying who is first.
 func (l *list[T]) insertRing(x, at *T) {
-	if l.has(x) {
-		panic("BUG: pool: item is in a list already")
-	}
 	next := l.links(at)
 	prev := next.prev
 	*l.links(x) = links[T]{prev, at}

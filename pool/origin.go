@@ -24,17 +24,27 @@ type origin[K comparable, C any] struct {
 	inDirty, inWanting links[origin[K, C]]
 }
 
-func newOrigin[K comparable, C any](p *Pool[K, C], key K, alone bool) *origin[K, C] {
-	return &origin[K, C]{
+// blankOrigin is what the origins of a pool are copied from. An accessor of a
+// generic type's field is a closure: made once, it is shared by all.
+func blankOrigin[K comparable, C any](p *Pool[K, C]) origin[K, C] {
+	return origin[K, C]{
 		pool:     p,
-		key:      key,
-		alone:    alone,
 		conns:    list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
 		free:     list[Conn[K, C]]{links: (*Conn[K, C]).freeLinks},
 		idle:     list[Conn[K, C]]{links: (*Conn[K, C]).keyIdleLinks},
 		waiters:  list[waiter[K, C]]{links: (*waiter[K, C]).queueLinks},
 		undialed: list[waiter[K, C]]{links: (*waiter[K, C]).undialedLinks},
 	}
+}
+
+// newOriginLocked adds an origin for key.
+func (p *Pool[K, C]) newOriginLocked(key K, alone bool) *origin[K, C] {
+	o := new(origin[K, C])
+	*o = p.blank
+	o.key, o.alone = key, alone
+	p.origins[key] = o
+	p.kickLocked(o)
+	return o
 }
 
 func (o *origin[K, C]) dirtyLinks() *links[origin[K, C]]   { return &o.inDirty }

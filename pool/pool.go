@@ -24,8 +24,9 @@ const (
 // any goroutine. A pool that is dropped while it is empty is collected; one with
 // connections wants Close or Shutdown.
 type Pool[K comparable, C any] struct {
-	cfg  Config[K, C]
-	born time.Time
+	cfg   Config[K, C]
+	born  time.Time
+	blank origin[K, C]
 
 	// mu guards everything below and the fields of origins, connections, leases,
 	// waiters and dials. What is done under it does not grow with the number of
@@ -56,7 +57,7 @@ type Pool[K comparable, C any] struct {
 	wake  time.Duration // when it ends, on the monotonic clock
 	swept time.Duration // when it ended last
 
-	left chan struct{} // closed by unlock when nothing is left after Shutdown
+	left chan struct{} // made by Shutdown, closed by unlock when nothing is left
 	gone bool          // left is closed
 
 	dials sync.WaitGroup // goroutines that run a dial
@@ -68,7 +69,7 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pool[K, C]{
+	p := &Pool[K, C]{
 		cfg:     cfg,
 		born:    time.Now(),
 		origins: make(map[K]*origin[K, C]),
@@ -77,8 +78,9 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 		dirty:   list[origin[K, C]]{links: (*origin[K, C]).dirtyLinks},
 		wanting: list[origin[K, C]]{links: (*origin[K, C]).wantingLinks},
 		swept:   -sweepGap,
-		left:    make(chan struct{}),
-	}, nil
+	}
+	p.blank = blankOrigin(p)
+	return p, nil
 }
 
 // Get returns a lease on a connection for key. It takes the most recently used
@@ -104,22 +106,40 @@ func (p *Pool[K, C]) Get(ctx context.Context, key K) (*Lease[K, C], error) {
 // take returns a lease if there is a free slot, and a waiter otherwise.
 func (p *Pool[K, C]) take(ctx context.Context, key K) (*Lease[K, C], *waiter[K, C], error) {
 	p.mu.Lock()
-	if p.state == stateRunning && p.origins[key] == nil && p.cfg.DialAlone != nil {
-		p.mu.Unlock()
-		alone := p.cfg.DialAlone(key)
-		p.mu.Lock()
-		p.originLocked(key, alone)
-	}
 	defer p.unlock()
+	o := p.origins[key]
+	if o == nil && p.state == stateRunning {
+		o = p.meetLocked(key)
+	}
 	if p.state != stateRunning {
 		return nil, nil, ErrClosed
 	}
 	p.closeIdle = false
-	o := p.originLocked(key, false)
 	if l := p.takeLocked(o); l != nil {
 		return l, nil, nil
 	}
 	return nil, p.enqueueLocked(ctx, o), nil
+}
+
+// meetLocked returns the origin of a key that was not known when it was called.
+// It lets go of the mutex in between.
+func (p *Pool[K, C]) meetLocked(key K) *origin[K, C] {
+	alone := false
+	if p.cfg.DialAlone != nil {
+		p.mu.Unlock()
+		alone = p.askDialAlone(key)
+		if o := p.origins[key]; o != nil {
+			return o
+		}
+	}
+	return p.newOriginLocked(key, alone)
+}
+
+// askDialAlone locks the mutex when the answer is there, and also when DialAlone
+// panics, for the caller unlocks it.
+func (p *Pool[K, C]) askDialAlone(key K) bool {
+	defer p.mu.Lock()
+	return p.cfg.DialAlone(key)
 }
 
 // takeLocked takes a slot of the most recently used connection that has one.
@@ -137,17 +157,6 @@ func (p *Pool[K, C]) takeLocked(o *origin[K, C]) *Lease[K, C] {
 		p.retireLocked(c, why)
 	}
 	return nil
-}
-
-// originLocked returns the origin of key, a new one if there is none.
-func (p *Pool[K, C]) originLocked(key K, alone bool) *origin[K, C] {
-	o := p.origins[key]
-	if o == nil {
-		o = newOrigin(p, key, alone)
-		p.origins[key] = o
-		p.kickLocked(o)
-	}
-	return o
 }
 
 // Stats counts what a pool, or one key of it, has at one moment.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // wire is the connection that these tests pool. It says how it was closed.
@@ -58,6 +59,8 @@ type rig struct {
 	t    *testing.T
 	pool *Pool[string, *wire]
 
+	stubborn bool // dials take no notice of their contexts
+
 	mu    sync.Mutex
 	calls []*call // not yet answered, oldest first
 	wires int
@@ -70,9 +73,9 @@ func inBubble(t *testing.T, cfg Config[string, *wire], f func(r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, cfg)
+		defer r.end()
 		f(r)
-		r.pool.Close()
-		synctest.Wait()
+		r.end()
 		if got := r.pool.Stats(); got != (Stats{}) {
 			t.Errorf("stats after Close: got %+v, want nothing left", got)
 		}
@@ -106,12 +109,26 @@ func (r *rig) dial(ctx context.Context, key string, pc *Conn[string, *wire]) (*w
 		defer r.mu.Unlock()
 		r.calls = slices.DeleteFunc(r.calls, func(other *call) bool { return other == c })
 	}()
+	done := ctx.Done()
+	if r.stubborn {
+		done = nil
+	}
 	select {
 	case a := <-c.answer:
 		return a.wire, a.slots, a.err
-	case <-ctx.Done():
+	case <-done:
 		return nil, 0, context.Cause(ctx)
 	}
+}
+
+// end closes the pool and lets all dials return, so that no goroutine is left in
+// the bubble whatever the test found.
+func (r *rig) end() {
+	go r.pool.Close() // ends with the dials
+	for _, c := range r.dials() {
+		c.fail(ErrClosed)
+	}
+	synctest.Wait()
 }
 
 func (r *rig) close(w *wire, why Reason) {
@@ -143,9 +160,10 @@ func (r *rig) oneDial() *call {
 type pending struct {
 	rig    *rig
 	cancel context.CancelCauseFunc
-	done   bool // both guarded by rig.mu until done
-	lease  *Lease[string, *wire]
-	err    error
+
+	done  bool // guarded by rig.mu, as the others until it is true
+	lease *Lease[string, *wire]
+	err   error
 }
 
 type ctxKey struct{}
@@ -183,6 +201,12 @@ func (g *pending) waits() bool {
 	g.rig.mu.Lock()
 	defer g.rig.mu.Unlock()
 	return !g.done
+}
+
+// leave ends g's context with cause and waits until g has seen it.
+func (g *pending) leave(cause error) {
+	g.cancel(cause)
+	synctest.Wait()
 }
 
 // leased returns the lease that g got.
@@ -246,3 +270,16 @@ func (r *rig) wantStats(want Stats) {
 		r.t.Errorf("stats: got %+v, want %+v", got, want)
 	}
 }
+
+// inside looks at what only the pool knows.
+func inside[T any](r *rig, look func(p *Pool[string, *wire]) T) T {
+	synctest.Wait()
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	return look(r.pool)
+}
+
+func timerRuns(p *Pool[string, *wire]) bool { return p.armed }
+
+// pass lets the bubble's time go by.
+func pass(d time.Duration) { <-time.After(d) }

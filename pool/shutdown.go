@@ -1,6 +1,9 @@
 package pool
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // CloseIdle closes the connections without a lease. Those that fall idle later
 // are closed too, until the next Get. It cancels the dials of keys that nobody
@@ -44,9 +47,13 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 			p.kickLocked(o)
 		}
 	}
+	if p.left == nil {
+		p.left = make(chan struct{})
+	}
+	left := p.left
 	p.unlock()
 	select {
-	case <-p.left:
+	case <-left:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -58,8 +65,9 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 // end without effect.
 //
 // It returns nil after Config.Close was called for all connections, in this
-// goroutine or before, and after all calls of Dial have returned: it must not be
-// called by Dial. A call of Config.Close that began earlier may still run, so
+// goroutine or before, and after all calls of Dial have returned, for which it
+// waits a second at most: what a Dial brings that did not heed its context is
+// closed when it comes. A call of Config.Close that began earlier may still run, so
 // Config.Close may call it. A second call does nothing and returns at once.
 func (p *Pool[K, C]) Close() error {
 	p.mu.Lock()
@@ -71,9 +79,28 @@ func (p *Pool[K, C]) Close() error {
 	for _, o := range p.origins {
 		p.closeOriginLocked(o)
 	}
-	p.unlockAndClose()
-	p.dials.Wait()
+	p.settle()
+	p.closeQueued() // also what another goroutine was about to close
+	p.awaitDials()
 	return nil
+}
+
+// closeGrace bounds how long Close waits for calls of Dial that do not heed
+// their context.
+const closeGrace = time.Second
+
+func (p *Pool[K, C]) awaitDials() {
+	done := make(chan struct{}) // closed by the goroutine, which ends with the last Dial
+	go func() {
+		p.dials.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(closeGrace)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
 }
 
 // closeOriginLocked fails o's waiters, cancels its dials and closes its
@@ -98,7 +125,7 @@ func (p *Pool[K, C]) tellIfNothingIsLeftLocked() {
 	if p.state == stateRunning || p.gone {
 		return
 	}
-	if p.open+p.dialing+p.waiting+p.closing.n+p.closers == 0 {
+	if p.left != nil && p.open+p.dialing+p.waiting+p.closing.n+p.closers == 0 {
 		p.gone = true
 		close(p.left)
 	}

@@ -47,6 +47,10 @@ func newStress(t *testing.T, cfg Config[int, *used], slots int) *stress {
 			return nil, 0, errRefused
 		case 1:
 			pc.SetSlots(s.slots)
+		case 2:
+			s.opened.Add(1)
+			go pc.SetSlots(s.slots) // the peer tells when it likes
+			return &used{pc: pc}, 0, nil
 		}
 		s.opened.Add(1)
 		return &used{pc: pc}, s.slots, nil
@@ -143,9 +147,6 @@ func (s *stress) exchange(key int) {
 
 func (s *stress) end(l *Lease[int, *used], u *used) {
 	what := rand.IntN(20)
-	if s.slots > 1 && what >= 2 && what <= 3 {
-		what = 19 // other leases on it would see it go
-	}
 	u.leases.Add(-1)
 	switch what {
 	case 0:
@@ -154,14 +155,22 @@ func (s *stress) end(l *Lease[int, *used], u *used) {
 		l.Refuse()
 		u.pc.SetSlots(s.slots)
 	case 2:
-		u.gone.Store(true)
-		s.ended.Add(1)
+		if !u.gone.Swap(true) {
+			s.ended.Add(1)
+		}
 		u.pc.Gone()
 		l.Release()
 	case 3:
-		u.gone.Store(true)
-		s.ended.Add(1)
+		if !u.gone.Swap(true) {
+			s.ended.Add(1)
+		}
 		l.Detach()
+	case 4:
+		s.pool.CloseIdle()
+		l.Release()
+	case 5:
+		u.pc.Retire("test")
+		l.Release()
 	default:
 		l.Release()
 	}

@@ -47,8 +47,7 @@ func (p *Pool[K, C]) sweep() {
 }
 
 // armLocked sees that the timer runs if, and only if, something idle can expire.
-// It is left alone while it is set to wake too early, which costs one idle sweep
-// at most.
+// A timer that is set for too early is left alone: at worst it finds nothing.
 func (p *Pool[K, C]) armLocked() {
 	if p.idle.n == 0 {
 		if p.armed {
@@ -58,17 +57,19 @@ func (p *Pool[K, C]) armLocked() {
 		return
 	}
 	at := p.expiryLocked()
-	if at == maxDuration || p.armed && p.wake <= at {
+	if at == maxDuration {
 		return
 	}
-	p.wake = max(at, p.swept+sweepGap)
-	p.armed = true
-	d := p.wake - p.now().mono
-	if p.timer == nil {
+	at = max(at, p.swept+sweepGap)
+	if p.armed && p.wake <= at {
+		return
+	}
+	p.armed, p.wake = true, at
+	if d := at - p.now().mono; p.timer == nil {
 		p.timer = time.AfterFunc(d, p.sweep)
-		return
+	} else {
+		p.timer.Reset(d)
 	}
-	p.timer.Reset(d)
 }
 
 // expiryLocked is when the next connection expires, on the monotonic clock. The
