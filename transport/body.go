@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 
@@ -97,15 +98,23 @@ func (b *body) Close() error {
 }
 
 func (b *body) worthDraining() bool {
-	return !b.last && b.left <= drainBytes && b.a.x.canceled() == nil
+	return !b.last && !b.tunnel() && b.left <= drainBytes && b.a.x.canceled() == nil
 }
+
+// tunnel reports whether the body is the far end of a tunnel (RFC 9110, section
+// 9.3.6), which is closed in an orderly way and never used again.
+func (b *body) tunnel() bool { return b.a.x.req.Method == http.MethodConnect }
 
 // abandon ends the exchange and with it the connection, by RST: what is still
 // on its way is unwanted.
 func (b *body) abandon(why reason) {
 	c := b.a.conn
-	c.because(why)
-	c.wire.reset.Store(true)
+	if b.tunnel() {
+		c.because(reasonUpgrade)
+	} else {
+		c.because(why)
+		c.wire.reset.Store(true)
+	}
 	b.rc.Close()
 	b.end(false)
 }

@@ -96,6 +96,7 @@ type ConfigError struct {
 	Text  string // what is wrong, and what is allowed
 }
 
+// Error names the field and says what it may hold.
 func (e *ConfigError) Error() string {
 	return "transport: Config." + e.Field + ": " + e.Text
 }

@@ -24,6 +24,7 @@ type MaybeSentError struct {
 	Err error // how the connection ended, as net/http reports it; io.EOF mostly
 }
 
+// Error says that the request may have been sent, and how the connection ended.
 func (e *MaybeSentError) Error() string {
 	return fmt.Sprintf("transport: connection ended before a response; the request may have been sent: %v", e.Err)
 }
@@ -113,6 +114,13 @@ func streamCode(err error) (errCode, bool) {
 		return se.Code, true
 	}
 	return 0, false
+}
+
+// resetByPeer reports whether it was the peer that reset the stream, and not
+// net/http, to which the response was malformed.
+func resetByPeer(err error) bool {
+	var se streamError
+	return errors.As(err, &se) && se.Cause != nil && se.Cause.Error() == "received from peer"
 }
 
 // unsentOverHTTP2 reports whether err proves that the peer did not act on the

@@ -3,8 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
@@ -63,12 +61,23 @@ func (x *exchange) follow(caller context.Context) {
 	go func() {
 		select {
 		case <-x.req.Cancel:
-			x.abort(errRequestCanceled)
+			x.abort(endedChannel(caller))
 		case <-caller.Done():
 			x.abort(context.Cause(caller))
 		case <-x.done:
+		case <-x.t.closed:
 		}
 	}()
+}
+
+// endedChannel is what a closed Cancel channel means. At a deadline it is as
+// good as certain that the deadline closed it, and the context is about to say
+// so; net/http, which knows its own Client, reports the deadline.
+func endedChannel(caller context.Context) error {
+	if at, ok := caller.Deadline(); ok && !time.Now().Before(at) {
+		return context.DeadlineExceeded
+	}
+	return errRequestCanceled
 }
 
 // abort cancels the exchange. The connection of an HTTP/1 one is lost with it:
@@ -193,27 +202,6 @@ func (x *exchange) run() (*http.Response, error) {
 	}
 }
 
-// maxRefusals bounds how often an HTTP/2 server may refuse one request. Number
-// and pauses are net/http's.
-const maxRefusals = 7
-
-// pause waits before an HTTP/2 request goes to a server that has refused it
-// more than once: 1 s, 2 s, 4 s and so on.
-func (x *exchange) pause(refusals int) error {
-	if refusals == 0 {
-		return nil
-	}
-	d := time.Second << (refusals - 1)
-	timer := time.NewTimer(d + rand.N(d/10))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-x.ctx.Done():
-		return x.canceled()
-	}
-}
-
 // begin finds a connection for an attempt.
 func (x *exchange) begin() (*attempt, error) {
 	o, err := x.t.originOf(x.req)
@@ -296,182 +284,4 @@ func (x *exchange) refused(lease *connLease, c *conn) {
 	// again then: a slot that came free in between is not missed.
 	lease.Refuse()
 	c.recheck(recheckFirst)
-}
-
-// attempt is one try of an exchange on one connection.
-type attempt struct {
-	x      *exchange
-	lease  *connLease
-	conn   *conn
-	reused bool // an exchange was attempted on the connection before
-	served bool // one succeeded
-
-	written int64 // bytes on the wire when it began
-}
-
-func (a *attempt) gotConn() {
-	trace := a.x.trace
-	if trace == nil || trace.GotConn == nil {
-		return
-	}
-	info := httptrace.GotConnInfo{Conn: a.conn.wire.given, Reused: a.reused}
-	info.IdleTime, info.WasIdle = a.lease.Idle()
-	trace.GotConn(info)
-}
-
-// do sends the request and returns the response, whose body then ends the
-// lease, or an error, after which the lease has ended.
-func (a *attempt) do() (*http.Response, error) {
-	resp, err := a.conn.cc.RoundTrip(a.request())
-	if err != nil {
-		a.failed()
-		return nil, err
-	}
-	a.x.t.count.exchange(a.conn)
-	if a.conn.http2 {
-		a.conn.settle()
-	}
-	resp.Request = a.x.req
-	resp.TLS = a.conn.wire.tls
-	a.x.body.settle(false)
-	a.handBody(resp)
-	return resp, nil
-}
-
-// request is the caller's, or a copy if it needs our context or body.
-func (a *attempt) request() *http.Request {
-	x := a.x
-	if x.cancel == nil && x.body == nil {
-		return x.req
-	}
-	req := x.req.WithContext(x.ctx)
-	req.Cancel = nil // ctx ends with it
-	if x.body != nil {
-		req.Body = x.body.next()
-	}
-	return req
-}
-
-// canceled is exchange.canceled. On HTTP/2 net/http does not tell the cause.
-func (a *attempt) canceled() error {
-	cause := a.x.canceled()
-	if err := a.x.req.Context().Err(); a.conn.http2 && cause != nil && err != nil {
-		return err
-	}
-	return cause
-}
-
-// failed ends the lease after an attempt without a response.
-func (a *attempt) failed() {
-	c := a.conn
-	a.x.leave(false)
-	switch {
-	case c.http2 && c.cc.Err() == nil: // the stream failed, not the connection
-		a.lease.Release()
-	case c.wire.broke.Load():
-		a.lease.Retire(pool.Reason(reasonPeer))
-	default:
-		a.lease.Retire(pool.Reason(reasonBroken))
-	}
-}
-
-// refused reports whether it was the server that would not have the request,
-// over HTTP/2. Otherwise a connection that had served before was lost, and the
-// retry, which uses one up in any case, needs neither a pause nor a bound.
-func (a *attempt) refused(err error) bool {
-	if !a.conn.http2 {
-		return false
-	}
-	_, reset := streamCode(err)
-	return reset || !a.served
-}
-
-// mayRetry reports whether a failed attempt may be followed by another, after
-// so many refusals. It may if the request provably was not acted on, or may be
-// sent twice, and the connection is to blame, not the request.
-func (a *attempt) mayRetry(err error, refusals int) bool {
-	x, w := a.x, a.conn.wire
-	if x.body.readErr() != nil || x.t.closing.Load() {
-		return false
-	}
-	if a.conn.http2 {
-		return (refusals < maxRefusals || !a.refused(err)) && a.mayRetryHTTP2(err)
-	}
-	if a.lease.Fresh() || !w.broke.Load() && !closedIdle(err) {
-		// A new connection had no time to go stale: the server does not like
-		// the request, and would not like it again.
-		return false
-	}
-	if w.written.Load() == a.written {
-		return x.body.canRewind()
-	}
-	return replayable(x.req)
-}
-
-func (a *attempt) mayRetryHTTP2(err error) bool {
-	if unsentOverHTTP2(err) {
-		return a.x.body.canRewind() && !(a.lease.Fresh() && a.conn.wire.broke.Load())
-	}
-	if !replayable(a.x.req) {
-		return false
-	}
-	if code, ok := streamCode(err); ok {
-		return code == protocolError // golang/go#42777
-	}
-	return !a.lease.Fresh() && a.conn.wire.broke.Load()
-}
-
-// final is the error for the caller.
-func (a *attempt) final(err error) error {
-	x, w := a.x, a.conn.wire
-	err = plain(err)
-	switch {
-	case x.t.closing.Load():
-		return fmt.Errorf("%w: %w", ErrClosed, err)
-	case !w.broke.Load() && !closedIdle(err) || x.body.readErr() != nil || replayable(x.req):
-		return err
-	case a.conn.http2:
-		if _, reset := streamCode(err); reset || unsentOverHTTP2(err) {
-			return err
-		}
-		return &MaybeSentError{err}
-	case w.written.Load() == a.written:
-		return err
-	}
-	return &MaybeSentError{err}
-}
-
-// ended reports whether the response ended with its header. net/http's
-// condition for HTTP/1, which hands such a connection on before it returns.
-func (a *attempt) ended(resp *http.Response) bool {
-	if resp.Body == http.NoBody {
-		return true
-	}
-	return !a.conn.http2 && (a.x.req.Method == http.MethodHead || resp.ContentLength == 0)
-}
-
-// handBody ties the end of the response to the end of the lease.
-func (a *attempt) handBody(resp *http.Response) {
-	x, c := a.x, a.conn
-	if resp.StatusCode == http.StatusSwitchingProtocols && !c.http2 {
-		// The connection is the caller's from here on, also after its context.
-		x.leave(true)
-		c.because(reasonUpgrade)
-		a.lease.Detach()
-		x.over()
-		return
-	}
-	b := &body{a: a, rc: resp.Body, left: -1}
-	b.last = resp.Close || x.req.Close || x.t.singleUse
-	if b.last && !c.http2 {
-		c.because(reasonLast) // net/http closes it by itself when the body ends
-	}
-	if a.ended(resp) {
-		b.end(true)
-		return
-	}
-	if !resp.Uncompressed {
-		b.left = resp.ContentLength
-	}
-	resp.Body = b
 }

@@ -30,6 +30,7 @@ type peers struct {
 	mode    string
 	url     string
 	tls     *tls.Config // one for all, so that sessions can be resumed
+	streams uint32      // how many an HTTP/2 connection may have open
 	accepts atomic.Int64
 
 	mu     sync.Mutex // guards what follows
@@ -42,11 +43,17 @@ type peers struct {
 // of its own. Handle may leave the connection open. All are closed with the test.
 func servePeers(t *testing.T, mode string, handle func(*peer)) *peers {
 	t.Helper()
+	return servePeersOf(t, mode, 100, handle)
+}
+
+// servePeersOf is servePeers with another limit on HTTP/2's streams.
+func servePeersOf(t *testing.T, mode string, streams uint32, handle func(*peer)) *peers {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &peers{mode: mode, url: "http://" + l.Addr().String(), conns: make(map[net.Conn]bool), heads: make(map[string]int)}
+	s := &peers{mode: mode, streams: streams, url: "http://" + l.Addr().String(), conns: make(map[net.Conn]bool), heads: make(map[string]int)}
 	if mode != "h1" && mode != "h2c" {
 		s.url = "https://" + l.Addr().String()
 		s.tls = &tls.Config{Certificates: []tls.Certificate{peerIdentity().cert}, NextProtos: []string{"http/1.1"}, CurvePreferences: peerCurves}
@@ -210,9 +217,7 @@ type framing struct {
 // window is more than any test sends, so that no peer has to update it.
 const window = 1 << 30
 
-// startHTTP2 exchanges the prefaces (RFC 9113, section 3.4), and allows one
-// stream at a time, so that a connection can be idle for one caller as it is on
-// HTTP/1.
+// startHTTP2 exchanges the prefaces (RFC 9113, section 3.4).
 func (p *peer) startHTTP2() error {
 	preface := make([]byte, len(http2.ClientPreface))
 	if _, err := io.ReadFull(p.r, preface); err != nil {
@@ -222,7 +227,7 @@ func (p *peer) startHTTP2() error {
 	p.h2.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	p.h2.encoder = hpack.NewEncoder(&p.h2.block)
 	if err := p.h2.WriteSettings(
-		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1},
+		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: p.server.streams},
 		http2.Setting{ID: http2.SettingInitialWindowSize, Val: window},
 	); err != nil {
 		return err
@@ -320,6 +325,11 @@ func (p *peer) frame() error {
 
 // body reads on until at least n bytes of a's body are here, or all of it.
 func (p *peer) body(a *asked, n int) error {
+	if !a.whole && a.header.Get("Expect") == "100-continue" {
+		if err := p.inform(a, 100); err != nil {
+			return err
+		}
+	}
 	for !a.whole && len(a.body) < n {
 		if p.h2 != nil {
 			if err := p.frame(); err != nil {
@@ -359,6 +369,15 @@ func (p *peer) answer(a *asked, status int, text string) error {
 	}
 	delete(p.h2.open, a.stream)
 	return p.h2.WriteData(a.stream, true, []byte(text))
+}
+
+// inform sends an informational response.
+func (p *peer) inform(a *asked, status int) error {
+	if p.h2 != nil {
+		return p.answerHead(a, ":status", strconv.Itoa(status))
+	}
+	_, err := fmt.Fprintf(p, "HTTP/1.1 %d %s\r\n\r\n", status, http.StatusText(status))
+	return err
 }
 
 // answerHead sends an HTTP/2 response's head with these fields, the pseudo

@@ -107,7 +107,7 @@ const (
 	reasonProtocol  reason = "protocol"         // net/http closed it: unsolicited bytes, an HTTP/2 connection error, a lost ping
 	reasonGoAway    reason = "goaway"           // HTTP/2: the peer wants no more streams on it
 	reasonSetup     reason = "setup_failed"     // opened, but TLS or the proxy failed
-	reasonUpgrade   reason = "upgraded"         // handed out by an upgrade, and closed by its receiver or its peer
+	reasonUpgrade   reason = "upgraded"         // handed out by an upgrade or CONNECT, and closed by its receiver or its peer
 )
 
 var reasons = [...]reason{

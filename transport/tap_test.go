@@ -46,6 +46,15 @@ func (tap *tap) conn(n int) *tapped {
 	return tap.conns[n]
 }
 
+func (c *tapped) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
 func (c *tapped) Write(p []byte) (int, error) {
 	if c.cut.Load() {
 		return 0, &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +38,10 @@ type Transport struct {
 	getProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 	onProxyConnect        func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
 
-	refusing atomic.Bool // Close or Shutdown was called
-	closing  atomic.Bool // Close was called
+	refusing atomic.Bool   // Close or Shutdown was called
+	closing  atomic.Bool   // Close was called
+	closed   chan struct{} // closed by Close
+	once     sync.Once     // guards closed
 }
 
 var (
@@ -71,6 +74,7 @@ func New(cfg Config) (*Transport, error) {
 		getProxyConnectHeader: clone.GetProxyConnectHeader,
 		onProxyConnect:        clone.OnProxyConnectResponse,
 		engines:               newEngines(clone),
+		closed:                make(chan struct{}),
 	}
 	if t.maxHeaderBytes <= 0 {
 		t.maxHeaderBytes = 10 << 20 // net/http's
@@ -185,6 +189,7 @@ func (t *Transport) CloseIdleConnections() { t.pool.CloseIdle() }
 func (t *Transport) Close() error {
 	t.refusing.Store(true)
 	t.closing.Store(true)
+	t.once.Do(func() { close(t.closed) })
 	err := t.pool.Close()
 	t.metrics.close()
 	return err

@@ -24,9 +24,10 @@ type wire struct {
 	owns     bool                 // closing Conn closes tcp, which then keeps the record of it
 	tls      *tls.ConnectionState // nil without TLS
 
-	written atomic.Int64 // bytes of HTTP
-	broke   atomic.Bool  // a Read or Write failed before we closed: the peer's doing, or the network's
-	reset   atomic.Bool  // close by RST: what is unsent is of no use to anybody
+	written    atomic.Int64 // bytes of HTTP
+	broke      atomic.Bool  // a Read or Write failed before we closed: the peer's doing, or the network's
+	halfClosed atomic.Bool  // CloseWrite was called, and nothing had failed by then
+	reset      atomic.Bool  // close by RST: what is unsent is of no use to anybody
 
 	settings  *settingsFrame // HTTP/2 only, until the peer's settings have been handled
 	onSettled func()
@@ -80,6 +81,7 @@ func (w *wire) note(err error) {
 // CloseWrite serves the writable body of an upgraded connection.
 func (w *wire) CloseWrite() error {
 	if cw, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		w.halfClosed.Store(!w.broke.Load())
 		return cw.CloseWrite()
 	}
 	return fmt.Errorf("transport: CloseWrite on a %T: %w", w.Conn, http.ErrNotSupported)
@@ -114,20 +116,35 @@ func (w *wire) close() (dialer.CloseRecord, error) {
 		}
 		w.tcp.SetLinger(0)
 	}
-	if !w.owns {
-		record := w.tcp.CloseState()
-		return record, w.closeInTime()
+	if w.owns && w.tls == nil {
+		err := w.Conn.Close()
+		record, _ := w.tcp.CloseRecord()
+		return record, err
 	}
+	record := w.tcp.CloseState()
+	by := w.began(record.By)
 	err := w.closeInTime()
-	record, _ := w.tcp.CloseRecord()
+	if w.owns {
+		record, _ = w.tcp.CloseRecord()
+	}
+	record.By = by
 	return record, err
 }
 
-func (w *wire) closeInTime() error {
-	if w.tls != nil {
-		timer := time.AfterFunc(tlsCloseTimeout, func() { w.tcp.Close() })
-		defer timer.Stop()
+// began corrects who ended the connection, which TCP was asked for, by what TLS
+// knows: its close_notify comes before the FIN (RFC 8446, section 6.1), and a
+// peer may answer ours with its own FIN before ours goes out.
+func (w *wire) began(by dialer.Initiator) dialer.Initiator {
+	if by == dialer.Local && w.broke.Load() && !w.halfClosed.Load() {
+		return dialer.Peer
 	}
+	return by
+}
+
+// closeInTime closes TLS.
+func (w *wire) closeInTime() error {
+	timer := time.AfterFunc(tlsCloseTimeout, func() { w.tcp.Close() })
+	defer timer.Stop()
 	return w.Conn.Close()
 }
 

@@ -1,0 +1,126 @@
+package transport
+
+import (
+	"net/http"
+	"net/http/httptrace"
+	"reflect"
+
+	"github.com/stayopen-go/stayopen/pool"
+)
+
+// attempt is one try of an exchange on one connection.
+type attempt struct {
+	x      *exchange
+	lease  *connLease
+	conn   *conn
+	reused bool // an exchange was attempted on the connection before
+	served bool // one succeeded
+
+	written int64 // bytes on the wire when it began
+}
+
+func (a *attempt) gotConn() {
+	trace := a.x.trace
+	if trace == nil || trace.GotConn == nil {
+		return
+	}
+	info := httptrace.GotConnInfo{Conn: a.conn.wire.given, Reused: a.reused}
+	info.IdleTime, info.WasIdle = a.lease.Idle()
+	trace.GotConn(info)
+}
+
+// do sends the request and returns the response, whose body then ends the
+// lease, or an error, after which the lease has ended.
+func (a *attempt) do() (*http.Response, error) {
+	resp, err := a.conn.cc.RoundTrip(a.request())
+	if err != nil {
+		a.failed()
+		return nil, err
+	}
+	a.x.t.count.exchange(a.conn)
+	if a.conn.http2 {
+		a.conn.settle()
+	}
+	resp.Request = a.x.req
+	resp.TLS = a.conn.wire.tls
+	a.x.body.settle(false)
+	a.handBody(resp)
+	return resp, nil
+}
+
+// request is the caller's, or a copy if it needs our context or body.
+func (a *attempt) request() *http.Request {
+	x := a.x
+	if x.cancel == nil && x.body == nil {
+		return x.req
+	}
+	req := x.req.WithContext(x.ctx)
+	req.Cancel = nil // ctx ends with it
+	if x.body != nil {
+		req.Body = x.body.next()
+	}
+	return req
+}
+
+// canceled is exchange.canceled. On HTTP/2 net/http does not tell the cause.
+func (a *attempt) canceled() error {
+	cause := a.x.canceled()
+	if err := a.x.req.Context().Err(); a.conn.http2 && cause != nil && err != nil {
+		return err
+	}
+	return cause
+}
+
+// failed ends the lease after an attempt without a response.
+func (a *attempt) failed() {
+	c := a.conn
+	a.x.leave(false)
+	switch {
+	case c.http2 && c.cc.Err() == nil: // the stream failed, not the connection
+		a.lease.Release()
+	case c.wire.broke.Load():
+		a.lease.Retire(pool.Reason(reasonPeer))
+	default:
+		a.lease.Retire(pool.Reason(reasonBroken))
+	}
+}
+
+// ended reports whether the response ended with its header. net/http's
+// condition for HTTP/1, which hands such a connection on before it returns.
+func (a *attempt) ended(resp *http.Response) bool {
+	if a.x.req.Method == http.MethodHead || resp.Body == http.NoBody {
+		return true
+	}
+	if a.conn.http2 {
+		// Its NoBody is another one. A length of zero says nothing: trailers
+		// may follow.
+		return reflect.TypeOf(resp.Body).String() == "http.http2noBodyReader"
+	}
+	return resp.ContentLength == 0
+}
+
+// handBody ties the end of the response to the end of the lease.
+func (a *attempt) handBody(resp *http.Response) {
+	x, c := a.x, a.conn
+	if resp.StatusCode == http.StatusSwitchingProtocols && !c.http2 {
+		// The connection is the caller's from here on, also after its context.
+		x.leave(true)
+		c.because(reasonUpgrade)
+		a.lease.Detach()
+		x.over()
+		return
+	}
+	b := &body{a: a, rc: resp.Body, left: -1}
+	b.last = resp.Close || x.req.Close || x.t.singleUse
+	if b.last && !c.http2 {
+		c.because(reasonLast) // net/http closes it by itself when the body ends
+	}
+	if a.ended(resp) {
+		b.end(true)
+		return
+	}
+	if !resp.Uncompressed {
+		b.left = resp.ContentLength
+	}
+	resp.Body = b
+}
