@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -53,10 +52,6 @@ type handshakeTimeoutError struct{}
 func (handshakeTimeoutError) Timeout() bool   { return true }
 func (handshakeTimeoutError) Temporary() bool { return true }
 func (handshakeTimeoutError) Error() string   { return "net/http: TLS handshake timeout" }
-
-// Is makes it a context.DeadlineExceeded for errors.Is, as net/http's other
-// timeouts are.
-func (handshakeTimeoutError) Is(err error) bool { return err == context.DeadlineExceeded }
 
 // plain takes off the two wrappers that http.ClientConn leaves on and
 // http.Transport takes off before it returns an error. Their types are not
@@ -131,11 +126,16 @@ func unsentOverHTTP2(err error) bool {
 		return code == refusedStream
 	}
 	// These are errors.New in net/http, known by their texts alone.
-	switch strings.TrimPrefix(err.Error(), "http2: ") {
-	case "client conn not usable",
-		"client conn could not be established",
-		"Transport received Server's graceful shutdown GOAWAY":
+	switch err.Error() {
+	case "http2: client conn not usable",
+		"http2: Transport received Server's graceful shutdown GOAWAY":
 		return true
 	}
-	return false
+	return neverEstablished(err)
+}
+
+// neverEstablished reports whether an HTTP/2 connection was closed before its
+// first stream.
+func neverEstablished(err error) bool {
+	return err.Error() == "http2: client conn could not be established"
 }

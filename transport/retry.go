@@ -62,7 +62,9 @@ func (a *attempt) mayRetry(err error, refusals int) bool {
 
 func (a *attempt) mayRetryHTTP2(err error) bool {
 	if unsentOverHTTP2(err) {
-		return a.x.body.canRewind() && !(a.lease.Fresh() && a.conn.wire.broke.Load())
+		// A new connection that was dead before anything was sent on it is
+		// no accident that another attempt would mend.
+		return a.x.body.canRewind() && !(a.unproven() && neverEstablished(err))
 	}
 	if !replayable(a.x.req) {
 		return false
@@ -70,8 +72,12 @@ func (a *attempt) mayRetryHTTP2(err error) bool {
 	if code, ok := streamCode(err); ok {
 		return code == protocolError && resetByPeer(err) // golang/go#42777
 	}
-	return !a.lease.Fresh() && a.conn.wire.broke.Load()
+	return !a.unproven() && a.conn.wire.broke.Load()
 }
+
+// unproven reports whether the connection was new and has not served anybody. If
+// such a one is lost, the server may well lose the next one too.
+func (a *attempt) unproven() bool { return a.lease.Fresh() && !a.conn.served.Load() }
 
 // final is the error for the caller.
 func (a *attempt) final(err error) error {
