@@ -58,14 +58,16 @@
 //     that just came free.
 //  2. At most 8 connections per origin are dialed at once (MaxDialsPerHost).
 //     Waiting requests are served in order of arrival, each by the first
-//     connection that comes free or is dialed. A dial's error goes to the
+//     connection that comes free or is dialed, also by a dial whose own request
+//     has gone. A dial's error goes to the
 //     request that caused it, or to one that has waited as long; a dial that
 //     timed out fails all that waited for it while nothing else is open.
 //  3. Where HTTP/2 is possible, one connection is dialed first and the protocol
 //     learned from it, instead of one for each waiting request; and the peer's
 //     limit on streams is known before a second stream is opened.
-//  4. Idempotent requests are retried on HTTP/2 too when their connection dies,
-//     and a request with a body that was not read yet needs no GetBody.
+//  4. When a connection that has served before is lost, a request that may be
+//     sent twice is sent again also on HTTP/2, and also if part of a response
+//     had come. A request whose body was not read yet needs no GetBody.
 //  5. A request that may have been sent and may not be sent twice fails with a
 //     [*MaybeSentError], which wraps net/http's error.
 //  6. A response body that is closed early is read on for up to 256 KiB and

@@ -61,23 +61,13 @@ func (x *exchange) follow(caller context.Context) {
 	go func() {
 		select {
 		case <-x.req.Cancel:
-			x.abort(endedChannel(caller))
+			x.abort(errRequestCanceled)
 		case <-caller.Done():
 			x.abort(context.Cause(caller))
 		case <-x.done:
 		case <-x.t.closed:
 		}
 	}()
-}
-
-// endedChannel is what a closed Cancel channel means. At a deadline it is as
-// good as certain that the deadline closed it, and the context is about to say
-// so; net/http, which knows its own Client, reports the deadline.
-func endedChannel(caller context.Context) error {
-	if at, ok := caller.Deadline(); ok && !time.Now().Before(at) {
-		return context.DeadlineExceeded
-	}
-	return errRequestCanceled
 }
 
 // abort cancels the exchange. The connection of an HTTP/1 one is lost with it:

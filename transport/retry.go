@@ -24,6 +24,8 @@ func (x *exchange) pause(refusals int) error {
 		return nil
 	case <-x.ctx.Done():
 		return x.canceled()
+	case <-x.t.closed:
+		return ErrClosed
 	}
 }
 
