@@ -29,10 +29,11 @@ type Pool[K comparable, C any] struct {
 	blank origin[K, C]
 
 	// mu guards everything below and the fields of origins, connections, leases,
-	// waiters and dials. What is done under it does not grow with the number of
-	// connections or waiters, sweeps and closing excepted. No function of Config
-	// is called under it, nor anything else that blocks. It is let go of by
-	// unlock, which draws the conclusions of what was changed.
+	// waiters and dials. What Get and the end of a lease do under it does not
+	// grow with the number of connections or waiters; with MaxAge, opening and
+	// closing a connection costs the depth of a heap. No function of Config is
+	// called under it, nor anything else that blocks. It is let go of by unlock,
+	// which draws the conclusions of what was changed.
 	mu      sync.Mutex
 	state   state
 	origins map[K]*origin[K, C]

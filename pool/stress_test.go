@@ -79,18 +79,16 @@ func newStress(t *testing.T, cfg Config[int, *used], slots int) *stress {
 // run lets workers do rounds of exchanges and checks that all of them come to
 // an end and nothing is left.
 func (s *stress) run(workers, rounds, keys int) {
-	watch := make(chan struct{})
-	go s.watch(watch) // ends when watch is closed
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
 			for range rounds {
 				s.exchange(rand.IntN(keys))
+				s.look()
 			}
 		})
 	}
 	wg.Wait()
-	close(watch)
 	if got := s.pool.Stats(); got.Waiting+got.Leases != 0 || got.Open != got.Idle {
 		s.t.Errorf("stats when all are done: got %+v, want idle connections only", got)
 	}
@@ -103,24 +101,17 @@ func (s *stress) run(workers, rounds, keys int) {
 	s.pool.Close()
 }
 
-// watch looks at the pool's figures while it works.
-func (s *stress) watch(stop <-chan struct{}) {
+// look checks the pool's figures in the midst of it all.
+func (s *stress) look() {
 	cfg := s.pool.cfg
-	for {
-		select {
-		case <-stop:
-			return
-		default:
-		}
-		if all := s.pool.Stats(); all.Open+all.Dialing > cfg.MaxTotal || all.Idle > cfg.MaxIdle {
-			s.t.Errorf("in all: %+v exceeds %d, %d idle", all, cfg.MaxTotal, cfg.MaxIdle)
-		}
-		s.pool.Each(func(key int, one Stats) {
-			if one.Open+one.Dialing > cfg.MaxPerKey || one.Idle > cfg.MaxIdlePerKey {
-				s.t.Errorf("key %d: %+v exceeds %d, %d idle", key, one, cfg.MaxPerKey, cfg.MaxIdlePerKey)
-			}
-		})
+	if all := s.pool.Stats(); all.Open+all.Dialing > cfg.MaxTotal || all.Idle > cfg.MaxIdle {
+		s.t.Errorf("in all: %+v exceeds %d, %d idle", all, cfg.MaxTotal, cfg.MaxIdle)
 	}
+	s.pool.Each(func(key int, one Stats) {
+		if one.Open+one.Dialing > cfg.MaxPerKey || one.Idle > cfg.MaxIdlePerKey {
+			s.t.Errorf("key %d: %+v exceeds %d, %d idle", key, one, cfg.MaxPerKey, cfg.MaxIdlePerKey)
+		}
+	})
 }
 
 // exchange gets a lease and ends it in one of all ways.
