@@ -69,8 +69,8 @@ type Config[K comparable, C any] struct {
 	//
 	// Under MaxTotal the connections go where demand is: the least recently used
 	// idle one of any key is closed (Evicted) for a key that has waiters and no
-	// connection to come. A connection with waiters of its own key is not taken
-	// away from them, however long another key waits.
+	// connection to come. Where none is idle, one whose last lease ends goes to
+	// whoever waits longest, of its own key or of such a one.
 	MaxPerKey, MaxTotal int
 
 	// MaxIdlePerKey and MaxIdle limit the connections without a lease, for one
@@ -81,6 +81,22 @@ type Config[K comparable, C any] struct {
 	// MaxDialsPerKey limits how many dials run at once for one key. Zero: 8.
 	// Negative: no limit.
 	MaxDialsPerKey int
+
+	// SlowDial is how long a dial, together with the settling after it, may hold
+	// others back. One that takes longer goes on, but no longer counts against
+	// MaxDialsPerKey and DialAlone, nor is it counted on to serve more than one
+	// waiter: a dial that hangs must not hang up its key. Zero or negative: it
+	// counts for as long as it takes.
+	SlowDial time.Duration
+
+	// FailsAll reports whether a dial that failed with err says what every
+	// other dial for the key would meet: nobody listens, say. When as many dials
+	// have failed in a row as may run at once (8 at most), the last of them with
+	// such an error, and nothing is open for the key, then all waiters get the
+	// error that have no dial of their own and waited already when that dial
+	// began: otherwise many waiters would fail at the pace of few dials. nil:
+	// there are no such errors.
+	FailsAll func(err error) bool
 
 	// IdleTimeout is how long a connection may be idle. Zero or negative: no
 	// limit.
@@ -94,7 +110,8 @@ type Config[K comparable, C any] struct {
 
 	// DialAlone reports whether only one dial at a time shall run for key as
 	// long as it is not known how many slots its connections offer: an HTTP/2
-	// server may turn out to serve everybody on one. It is asked when the key
+	// server may turn out to serve everybody on one. After a dial that failed
+	// there may be as many as otherwise. It is asked when the key
 	// becomes known to the pool, and again after the key had nothing left. nil:
 	// never.
 	DialAlone func(key K) bool
@@ -114,6 +131,7 @@ func (c Config[K, C]) withDefaults() (Config[K, C], error) {
 	c.MaxIdlePerKey = limit(c.MaxIdlePerKey, math.MaxInt, 0)
 	c.MaxIdle = limit(c.MaxIdle, math.MaxInt, 0)
 	c.MaxDialsPerKey = limit(c.MaxDialsPerKey, defaultDialsPerKey, math.MaxInt)
+	c.SlowDial = limit(c.SlowDial, math.MaxInt64, math.MaxInt64)
 	c.IdleTimeout = limit(c.IdleTimeout, math.MaxInt64, math.MaxInt64)
 	c.MaxAge = limit(c.MaxAge, math.MaxInt64, math.MaxInt64)
 	return c, nil

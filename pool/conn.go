@@ -33,7 +33,8 @@ type Conn[K comparable, C any] struct {
 	gone     bool // Gone was called while it was being dialed
 	slotsSet bool // SetSlots was called
 	settling bool
-	why      Reason // why it is retired or being closed
+	watch    *time.Timer // while it settles: tells when that takes long, nil without Config.SlowDial
+	why      Reason      // why it is retired or being closed
 
 	born      instant
 	maxAge    time.Duration // its share of Config.MaxAge
@@ -114,6 +115,7 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 	c.value = value
 	c.phase = open
 	c.born = p.now()
+	o.failures = 0
 	o.open++
 	p.open++
 	switch {
@@ -158,6 +160,10 @@ func (c *Conn[K, C]) settledLocked() {
 	if c.settling {
 		c.settling = false
 		c.origin.settling--
+		if c.watch != nil {
+			c.watch.Stop()
+			c.watch = nil
+		}
 		c.origin.pool.kickLocked(c.origin)
 	}
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // errDialAborted is what waiters get if Dial ended its goroutine instead of
@@ -15,6 +16,8 @@ type dial[K comparable, C any] struct {
 	began     uint64        // the number of the youngest waiter when it began
 	cancel    context.CancelFunc
 	cancelled bool
+	slow      bool        // it took longer than Config.SlowDial; not set once it is cancelled
+	timer     *time.Timer // tells when it does, nil without Config.SlowDial
 }
 
 // startDialLocked starts a dial for the oldest waiter of o that has none.
@@ -29,6 +32,9 @@ func (p *Pool[K, C]) startDialLocked(o *origin[K, C]) {
 	d := &dial[K, C]{cause: w, began: p.lastWaiter, cancel: cancel}
 	w.dial = d
 	c := &Conn[K, C]{origin: o, dial: d, ageIndex: -1}
+	if p.cfg.SlowDial < maxDuration {
+		d.timer = time.AfterFunc(p.cfg.SlowDial, func() { p.slow(c) })
+	}
 	o.conns.pushBack(c)
 	o.dialing++
 	p.dialing++
@@ -51,15 +57,20 @@ func (p *Pool[K, C]) runDial(ctx context.Context, c *Conn[K, C], cancel context.
 
 // dialEnded takes in what Dial returned.
 func (p *Pool[K, C]) dialEnded(c *Conn[K, C], value C, slots int, err error) {
+	var f failure
+	if err != nil {
+		f = p.failureOf(err) // the user's code: not under the mutex
+	}
 	p.mu.Lock()
 	d := p.endDialLocked(c)
 	if err != nil {
-		p.failLocked(c, d, err)
+		p.failLocked(c, d, f)
 	} else {
 		if d.cause != nil {
 			c.origin.undialLocked(d.cause)
 		}
 		p.openLocked(c, value, slots)
+		c.watchLocked(d)
 	}
 	if p.state == stateClosed {
 		// Pool.Close waits for this goroutine, and promises that Close was called.
@@ -75,25 +86,68 @@ func (p *Pool[K, C]) endDialLocked(c *Conn[K, C]) *dial[K, C] {
 	c.dial = nil
 	o.dialing--
 	p.dialing--
-	if d.cancelled {
+	switch {
+	case d.cancelled:
 		o.cancelled--
+	case d.slow:
+		o.slow--
 	}
 	p.kickLocked(o)
 	return d
 }
 
+// slow lets c hold nobody back any more: its dial or its settling takes long.
+func (p *Pool[K, C]) slow(c *Conn[K, C]) {
+	p.mu.Lock()
+	defer p.unlock()
+	if c.phase == open {
+		c.settledLocked()
+	}
+	if d := c.dial; c.phase == dialing && !d.cancelled {
+		d.slow = true
+		c.origin.slow++
+		p.kickLocked(c.origin)
+	}
+}
+
+// watchLocked goes on with the timer of c's dial while c settles.
+func (c *Conn[K, C]) watchLocked(d *dial[K, C]) {
+	switch {
+	case d.timer == nil:
+	case c.settling && !d.slow:
+		c.watch = d.timer
+	default:
+		d.timer.Stop()
+		c.settledLocked()
+	}
+}
+
+// failure is a failed dial's error, and what it says about others.
+type failure struct {
+	err      error
+	timeout  bool
+	failsAll bool // Config.FailsAll's answer
+}
+
+func (p *Pool[K, C]) failureOf(err error) failure {
+	return failure{err, isTimeout(err), p.cfg.FailsAll != nil && p.cfg.FailsAll(err)}
+}
+
 // failLocked hands a failed dial's error to the waiter that caused it or, if
 // that one has gone, to the oldest that was waiting when the dial began.
-func (p *Pool[K, C]) failLocked(c *Conn[K, C], d *dial[K, C], err error) {
+func (p *Pool[K, C]) failLocked(c *Conn[K, C], d *dial[K, C], f failure) {
 	o := c.origin
 	o.conns.remove(c)
 	c.phase = ended
-	if o.open == 0 && isTimeout(err) {
+	o.alone = false // no reason any more to let the others wait
+	o.failures++
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	if o.open == 0 && f.timeout {
 		// Behind a black hole every dial takes the full time limit. Those who saw
 		// all of one have waited long enough.
-		for w := o.waiters.first; w != nil && w.number <= d.began; w = o.waiters.first {
-			p.answerLocked(w, nil, err)
-		}
+		p.failOldLocked(&o.waiters, d, f.err)
 		return
 	}
 	w := d.cause
@@ -101,6 +155,16 @@ func (p *Pool[K, C]) failLocked(c *Conn[K, C], d *dial[K, C], err error) {
 		w = o.waiters.first
 	}
 	if w != nil && w.number <= d.began {
+		p.answerLocked(w, nil, f.err)
+	}
+	if o.open == 0 && f.failsAll && o.failures >= min(p.cfg.MaxDialsPerKey, defaultDialsPerKey) {
+		p.failOldLocked(&o.undialed, d, f.err)
+	}
+}
+
+// failOldLocked fails those in the queue that waited already when d began.
+func (p *Pool[K, C]) failOldLocked(queue *list[waiter[K, C]], d *dial[K, C], err error) {
+	for w := queue.first; w != nil && w.number <= d.began; w = queue.first {
 		p.answerLocked(w, nil, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestADialCarriesTheValuesOfTheGetThatCausedItButNotItsEnd(t *testing.T) {
@@ -263,43 +264,139 @@ func TestDialAloneHoldsOthersBackUntilTheSlotsAreKnown(t *testing.T) {
 			call.succeed(1)
 		}
 
-		gets := r.gets("a", 5)
-		boom := errors.New("boom")
-		r.oneDial().fail(boom)
-		gets[0].failed(boom)
+		gets := r.gets("a", 4)
 		r.oneDial().succeed(1) // HTTP/1 after all: now all may dial
-		gets[1].leased()
+		gets[0].leased()
 		if got := len(r.dials()); got != 3 {
 			t.Errorf("dials when slots are known: got %d, want 3", got)
 		}
 	})
 }
 
-func TestDialAloneIsAskedOutsideTheMutex(t *testing.T) {
-	var p *Pool[string, *wire]
-	asked := 0
-	alone := func(key string) bool {
-		asked++
-		p.Stats()
-		if asked == 1 {
-			// Somebody else meets the key in the meantime.
-			ctx, cancel := context.WithCancel(context.Background())
-			go cancel()
-			p.Get(ctx, key)
-		}
-		return true
-	}
+func TestDialAloneEndsWithAFailedDial(t *testing.T) {
+	alone := func(string) bool { return true }
 	inBubble(t, Config[string, *wire]{DialAlone: alone}, func(r *rig) {
-		p = r.pool
-		g := r.get("a")
+		gets := r.gets("a", 5)
+		boom := errors.New("boom")
+		r.oneDial().fail(boom)
+		gets[0].failed(boom)
+		if got := len(r.dials()); got != 4 {
+			t.Errorf("dials after one that failed: got %d, want 4: the others need not fail one after the other", got)
+		}
+	})
+}
+
+func TestASlowDialHoldsNobodyBack(t *testing.T) {
+	cfg := Config[string, *wire]{
+		MaxDialsPerKey: 2,
+		SlowDial:       time.Second,
+		DialAlone:      func(key string) bool { return key == "alone" },
+	}
+	for key, limit := range map[string]int{"any": 2, "alone": 1} {
+		inBubble(t, cfg, func(r *rig) {
+			gets := r.gets(key, 5)
+			for n := limit; n < 5; n += limit {
+				if got := len(r.dials()); got != n {
+					t.Fatalf("%s: dials after %d slow ones: got %d, want %d", key, n-limit, got, n)
+				}
+				pass(time.Second)
+				synctest.Wait()
+			}
+			if got := len(r.dials()); got != 5 {
+				t.Fatalf("%s: dials at last: got %d, want one for each waiter, 5", key, got)
+			}
+			pass(time.Minute)
+			if got := len(r.dials()); got != 5 {
+				t.Errorf("%s: dials a minute later: got %d, want 5", key, got)
+			}
+			r.dials()[4].succeed(5) // serves all, the ones of slow dials too
+			for _, g := range gets {
+				g.leased()
+			}
+		})
+	}
+}
+
+func TestASlowDialIsNotCountedOnForMoreThanOneWaiter(t *testing.T) {
+	inBubble(t, Config[string, *wire]{SlowDial: time.Second}, func(r *rig) {
+		first := r.get("a")
+		r.oneDial().succeed(100)
+		l := first.leased()
+		l.Conn().Retire("test") // closed when l ends
+		r.gets("a", 3)
+		hangs := r.oneDial() // known to serve a hundred
+		pass(time.Second)
+		synctest.Wait()
+		if got := len(r.dials()); got != 2 {
+			t.Fatalf("dials beside one that hangs: got %d, want 2 in all", got)
+		}
+		r.pool.CloseIdle() // cancels nothing: there are waiters
+		if hangs.ctx.Err() != nil {
+			t.Error("the slow dial was cancelled")
+		}
+	})
+}
+
+func TestSlowSettlingHoldsNobodyBack(t *testing.T) {
+	inBubble(t, Config[string, *wire]{SlowDial: time.Second}, func(r *rig) {
+		gets := r.gets("a", 3)
+		calls := r.dials()
+		calls[0].succeed(0)
+		gets[0].leased()
+		for _, call := range calls[1:] {
+			call.fail(errors.New("boom"))
+		}
+		late := r.get("a")
+		if got := len(r.dials()); got != 0 {
+			t.Fatalf("dials beside a settling connection: got %d, want 0", got)
+		}
+		pass(time.Second)
+		synctest.Wait()
 		r.oneDial().succeed(1)
-		g.leased()
-		if asked != 2 {
-			t.Errorf("DialAlone was asked %d times, want 2: once by each who did not know the key", asked)
+		late.leased()
+	})
+}
+
+func TestManyWaitersFailAtOnceWhenDialsFailInARowWithWhatEverybodyWouldMeet(t *testing.T) {
+	refused, other := errors.New("refused"), errors.New("other")
+	cfg := Config[string, *wire]{MaxDialsPerKey: 2, FailsAll: func(err error) bool { return err == refused }}
+	inBubble(t, cfg, func(r *rig) {
+		gets := r.gets("a", 9)
+		r.dials()[0].fail(refused) // one in a row: could be an accident
+		gets[0].failed(refused)
+		if !gets[2].waits() {
+			t.Fatal("the first error failed others than its cause")
 		}
-		r.get("a")
-		if asked != 2 {
-			t.Error("DialAlone was asked for a key that is known")
+		r.dials()[0].fail(other) // two, but it says nothing about others
+		gets[1].failed(other)
+		if !gets[2].waits() || !gets[4].waits() {
+			t.Fatal("an error that says nothing about others failed them")
 		}
+		r.dials()[0].fail(refused) // the third; all waited when it began
+		gets[2].failed(refused)
+		for _, g := range gets[4:] {
+			g.failed(refused)
+		}
+		if !gets[3].waits() {
+			t.Error("the error failed one who has a dial of its own")
+		}
+		r.oneDial().succeed(1)
+		gets[3].leased()
+	})
+}
+
+func TestErrorsFailTheirCausesOnlyWhileTheKeyHasAConnection(t *testing.T) {
+	refused := errors.New("refused")
+	cfg := Config[string, *wire]{MaxDialsPerKey: 1, FailsAll: func(error) bool { return true }}
+	inBubble(t, cfg, func(r *rig) {
+		r.open("a", 1)
+		busy := r.get("a").leased()
+		gets := r.gets("a", 4)
+		for i := range 3 {
+			r.oneDial().fail(refused)
+			gets[i].failed(refused)
+		}
+		busy.Release()
+		gets[3].leased()
 	})
 }

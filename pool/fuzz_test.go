@@ -25,6 +25,7 @@ func (s *script) config() Config[string, *wire] {
 	small := []int{0, 1, 2, 3, 5}
 	idle := []int{0, 0, -1, 1, 2}
 	alone := s.next(3)
+	failsAll := []func(error) bool{nil, func(error) bool { return true }}
 	return Config[string, *wire]{
 		MaxPerKey:      small[s.next(5)],
 		MaxTotal:       small[s.next(5)],
@@ -33,6 +34,7 @@ func (s *script) config() Config[string, *wire] {
 		MaxDialsPerKey: []int{0, 1, 2, -1}[s.next(4)],
 		IdleTimeout:    durations[s.next(3)],
 		MaxAge:         durations[s.next(3)] * 3,
+		FailsAll:       failsAll[s.next(2)],
 		DialAlone:      func(key string) bool { return alone == 1 || alone == 2 && key == "a" },
 	}
 }
@@ -84,7 +86,7 @@ func play(t *testing.T, data []byte) {
 	}
 	r.pool = p
 	resolved, _ := cfg.withDefaults()
-	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int)}
+	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int), dialFailed: make(map[string]bool), failures: make(map[string]int)}
 	defer r.end()
 	for len(s) > 0 {
 		steps[s.next(len(steps))](m, &s)

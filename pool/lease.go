@@ -123,6 +123,10 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C]) {
 		}
 		return
 	}
+	if c.leased == 0 && p.owedLocked(c.origin) {
+		p.closeLocked(c, Evicted)
+		return
+	}
 	// The most recently used comes first in the list.
 	c.origin.free.drop(c)
 	p.serveLocked(c)

@@ -95,7 +95,7 @@ func (m *model) checkLimits() {
 }
 
 func (m *model) dialLimit(key string) int {
-	if m.cfg.DialAlone(key) && m.slotsSeen[key] == 0 {
+	if m.cfg.DialAlone(key) && m.slotsSeen[key] == 0 && !m.dialFailed[key] {
 		return 1
 	}
 	return m.cfg.MaxDialsPerKey

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -74,6 +75,7 @@ func (m *model) stepDialed(s *script) {
 func (m *model) dialed(c *mConn, slots int) {
 	c.wire = c.call.succeed(slots)
 	c.born, c.freeOrder = time.Now(), m.step
+	m.failures[c.key] = 0
 	switch {
 	case c.slotsSet:
 	case slots == 0:
@@ -99,14 +101,20 @@ func (m *model) failed(c *mConn, err timeoutError) {
 			failing = append(failing, g)
 		}
 	}
-	if len(failing) > 1 && (!err.yes || m.of(c.key, isOpen) > 0) {
+	m.dialFailed[c.key] = true
+	m.failures[c.key]++
+	none := m.of(c.key, isOpen) == 0
+	if len(failing) > 0 && (!err.yes || !none) {
 		target := failing[0]
 		for _, g := range failing {
 			if g.number == c.cause {
 				target = g
 			}
 		}
-		failing = []*mGet{target}
+		all := m.cfg.FailsAll != nil && none && m.failures[c.key] >= min(m.cfg.MaxDialsPerKey, defaultDialsPerKey)
+		failing = slices.DeleteFunc(failing, func(g *mGet) bool {
+			return g != target && (!all || m.hasDial(g))
+		})
 	}
 	m.forget(c)
 	c.call.fail(err)

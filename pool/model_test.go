@@ -18,15 +18,17 @@ type model struct {
 	cfg  Config[string, *wire] // resolved
 	step int
 
-	state     state
-	closeIdle bool
-	conns     []*mConn // open or being dialed
-	past      []*mConn
-	gets      []*mGet // waiting, oldest first
-	leases    []*mLease
-	ended     []*mLease
-	slotsSeen map[string]int
-	lastGet   int
+	state      state
+	closeIdle  bool
+	conns      []*mConn // open or being dialed
+	past       []*mConn
+	gets       []*mGet // waiting, oldest first
+	leases     []*mLease
+	ended      []*mLease
+	slotsSeen  map[string]int
+	failures   map[string]int  // dials that failed since one succeeded
+	dialFailed map[string]bool // since the key became known
+	lastGet    int
 }
 
 // mConn is a connection, from the start of its dial on.
@@ -272,9 +274,19 @@ func (m *model) mayClose(c *mConn, why Reason) bool {
 	case IdleLimit:
 		return m.leastRecent(c, m.cfg.MaxIdle) || m.leastRecentOfKey(c)
 	case Evicted:
-		return m.leastRecent(c, m.cfg.MaxTotal)
+		return m.leastRecent(c, m.cfg.MaxTotal) || m.owed(c)
 	}
 	return c.retired && why == c.why
+}
+
+// owed reports whether a Get for another key than c's waits, and longer than all
+// for that.
+func (m *model) owed(c *mConn) bool {
+	return m.cfg.MaxTotal < math.MaxInt && len(m.gets) > 0 && m.gets[0].key != c.key ||
+		slices.ContainsFunc(m.gets, func(g *mGet) bool {
+			own := m.waiting(c.key)
+			return g.key != c.key && (len(own) == 0 || g.number < own[0].number)
+		})
 }
 
 // leastRecent reports whether there is a limit, and c has been idle for longer
@@ -338,6 +350,8 @@ func (m *model) forgetKeys() {
 	for _, key := range m.keys() {
 		if m.of(key, func(*mConn) bool { return true }) == 0 && len(m.waiting(key)) == 0 {
 			delete(m.slotsSeen, key)
+			delete(m.dialFailed, key)
+			delete(m.failures, key)
 		}
 	}
 }

@@ -15,6 +15,8 @@ type origin[K comparable, C any] struct {
 	open      int
 	dialing   int
 	cancelled int // of dialing, those whose context was cancelled
+	slow      int // of dialing, those that take long and were not cancelled
+	failures  int // dials that failed since one succeeded
 	settling  int // of open, those whose slots are not known yet
 	leases    int
 
@@ -59,18 +61,20 @@ func (o *origin[K, C]) emptyLocked() bool {
 // limits allow it. Config.MaxTotal is not o's.
 func (o *origin[K, C]) wantsDialLocked() bool {
 	return o.settling == 0 &&
-		o.dialing-o.cancelled < o.dialsNeededLocked() &&
-		o.dialing < o.dialLimitLocked() &&
+		o.dialing-o.cancelled-o.slow < o.dialsNeededLocked() &&
+		o.dialing-o.slow < o.dialLimitLocked() &&
 		o.open+o.dialing < o.pool.cfg.MaxPerKey
 }
 
-// dialsNeededLocked is how many dials would serve all waiters. It divides, since
-// dials times slots could overflow: slots is a peer's word.
+// dialsNeededLocked is how many dials would serve all waiters, but for one each
+// that may wait for a slow dial. It divides, since dials times slots could
+// overflow: slots is a peer's word.
 func (o *origin[K, C]) dialsNeededLocked() int {
-	if o.waiters.n == 0 {
+	waiters := o.waiters.n - o.slow
+	if waiters <= 0 {
 		return 0
 	}
-	return (o.waiters.n-1)/max(1, o.slotsSeen) + 1
+	return (waiters-1)/max(1, o.slotsSeen) + 1
 }
 
 func (o *origin[K, C]) dialLimitLocked() int {
@@ -90,6 +94,10 @@ func (o *origin[K, C]) cancelDialsLocked() {
 		if c.phase == dialing && !c.dial.cancelled {
 			c.dial.cancelled = true
 			o.cancelled++
+			if c.dial.slow {
+				c.dial.slow = false
+				o.slow--
+			}
 			o.pool.cancels = append(o.pool.cancels, c.dial.cancel)
 		}
 	}

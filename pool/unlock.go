@@ -90,6 +90,28 @@ func (p *Pool[K, C]) roomLocked() bool {
 	return true
 }
 
+// owedLocked reports whether room under Config.MaxTotal is owed to another key
+// rather than o: one that waits for it has waited longer than o's own waiters.
+// That key is then the next to dial.
+func (p *Pool[K, C]) owedLocked(o *origin[K, C]) bool {
+	if p.open+p.dialing < p.cfg.MaxTotal || p.idle.n > 0 {
+		return false
+	}
+	other := p.wanting.first
+	if other == o {
+		other = p.wanting.after(o)
+	}
+	if other == nil {
+		return false
+	}
+	if own := o.waiters.first; own != nil && own.number < other.waiters.first.number {
+		return false
+	}
+	p.wanting.remove(other)
+	p.wanting.pushFront(other)
+	return true
+}
+
 // closeQueued calls Config.Close for what is queued.
 func (p *Pool[K, C]) closeQueued() {
 	p.mu.Lock()

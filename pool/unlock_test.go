@@ -148,3 +148,21 @@ func TestWhateverMakesRoomWakesAStarvedKey(t *testing.T) {
 		})
 	})
 }
+
+func TestRoomUnderMaxTotalGoesToWhoeverWaitsLongest(t *testing.T) {
+	inBubble(t, Config[string, *wire]{MaxTotal: 1}, func(r *rig) {
+		r.open("a", 1)
+		busy := r.get("a").leased()
+		first, other, last := r.get("a"), r.get("b"), r.get("a")
+		busy.Release() // to the oldest, of its own key
+		l := first.leased()
+		l.Release() // b has waited longer than last
+		r.wantClosed(l.Value(), Evicted)
+		r.oneDial().succeed(1)
+		l = other.leased()
+		l.Release()
+		r.wantClosed(l.Value(), Evicted)
+		r.oneDial().succeed(1)
+		last.leased()
+	})
+}
