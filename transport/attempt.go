@@ -57,6 +57,9 @@ func (a *attempt) request() *http.Request {
 	req := x.req.WithContext(x.ctx)
 	req.Cancel = nil // ctx ends with it
 	if x.body != nil {
+		if a.conn.http2 {
+			x.body.watch() // its end may come after the response's
+		}
 		req.Body = x.body.next()
 	}
 	return req
@@ -110,7 +113,8 @@ func (a *attempt) handBody(resp *http.Response) {
 		x.over()
 		return
 	}
-	b := &body{a: a, rc: resp.Body, left: -1}
+	b := &body{a: a, rc: resp.Body, decoded: resp.Uncompressed}
+	b.left.Store(-1)
 	b.last = resp.Close || x.req.Close || x.t.singleUse
 	if b.last && !c.http2 {
 		c.because(reasonLast) // net/http closes it by itself when the body ends
@@ -120,7 +124,7 @@ func (a *attempt) handBody(resp *http.Response) {
 		return
 	}
 	if !resp.Uncompressed {
-		b.left = resp.ContentLength
+		b.left.Store(resp.ContentLength)
 	}
 	resp.Body = b
 }

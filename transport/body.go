@@ -3,9 +3,11 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stayopen-go/stayopen/pool"
@@ -27,25 +29,26 @@ const (
 type body struct {
 	a    *attempt
 	rc   io.ReadCloser // net/http's
-	left int64         // bytes still to come; -1 if unknown. Owned by the reader
 	last bool          // the connection ends with this response
 
-	mu     sync.Mutex // guards what follows; nothing is called under it
-	ended  bool       // the lease has ended
-	closed bool       // Close was called
+	decoded bool         // net/http undoes gzip
+	left    atomic.Int64 // bytes still to come; negative if unknown
+
+	mu      sync.Mutex // guards what follows; nothing is called under it
+	ended   bool       // the lease has ended
+	closed  bool       // Close was called
+	reading int        // calls of Read under way
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	closed := b.closed
-	b.mu.Unlock()
-	if closed {
+	if !b.beginRead() {
+		if b.a.conn.http2 {
+			return b.rc.Read(p) // has an error of its own for that
+		}
 		return 0, errReadAfterClose
 	}
 	n, err := b.rc.Read(p)
-	if b.left > 0 {
-		b.left -= int64(n)
-	}
+	b.endRead(n)
 	switch err {
 	case nil:
 	case io.EOF:
@@ -56,6 +59,25 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (b *body) beginRead() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.reading++
+	return true
+}
+
+func (b *body) endRead(n int) {
+	if b.left.Load() > 0 {
+		b.left.Add(int64(-n))
+	}
+	b.mu.Lock()
+	b.reading--
+	b.mu.Unlock()
+}
+
 // failed deals with a Read that went wrong.
 func (b *body) failed(err error) error {
 	a := b.a
@@ -64,11 +86,14 @@ func (b *body) failed(err error) error {
 			err = cause
 		}
 	}
-	if a.conn.http2 || a.conn.cc.Err() != nil {
+	if a.x.t.closing.Load() && a.conn.cc.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	if !b.decoded || a.conn.http2 || a.conn.cc.Err() != nil {
 		b.end(false)
 	}
-	// Otherwise the connection is sound and what was read is not (gzip's
-	// checksum, say): Close decides.
+	// Otherwise it may be gzip's checksum alone that is wrong, and the
+	// connection be sound: Close decides.
 	return err
 }
 
@@ -77,7 +102,7 @@ func (b *body) failed(err error) error {
 // can be used again.
 func (b *body) Close() error {
 	b.mu.Lock()
-	first, ended := !b.closed, b.ended
+	first, ended, reading := !b.closed, b.ended, b.reading > 0
 	b.closed = true
 	b.mu.Unlock()
 	switch {
@@ -89,7 +114,11 @@ func (b *body) Close() error {
 		err := b.rc.Close()
 		b.end(true)
 		return err
-	case b.worthDraining():
+	case b.a.conn.cc.Available() > 0: // it was read to its end, beneath a gzip that is broken
+		err := b.rc.Close()
+		b.end(true)
+		return err
+	case !reading && b.worthDraining(): // Close ends a Read under way, now
 		b.drain()
 		return nil
 	}
@@ -98,7 +127,7 @@ func (b *body) Close() error {
 }
 
 func (b *body) worthDraining() bool {
-	return !b.last && !b.tunnel() && b.left <= drainBytes && b.a.x.canceled() == nil
+	return !b.last && !b.tunnel() && b.left.Load() <= drainBytes && b.a.x.canceled() == nil
 }
 
 // tunnel reports whether the body is the far end of a tunnel (RFC 9110, section
@@ -157,6 +186,19 @@ func (b *body) end(sound bool) {
 		return
 	}
 	a := b.a
+	if a.conn.http2 && a.x.body != nil {
+		// The stream lives until the request has been sent, too, which may be
+		// after the response's end (RFC 9113, section 8.1).
+		a.x.body.watched.whenClosed(func() { b.release(sound) })
+	} else {
+		b.release(sound)
+	}
+	a.x.over()
+}
+
+// release ends the lease.
+func (b *body) release(sound bool) {
+	a := b.a
 	reusable := sound && !b.last && (a.conn.http2 || a.conn.cc.Available() > 0)
 	a.x.leave(reusable)
 	switch {
@@ -169,5 +211,4 @@ func (b *body) end(sound bool) {
 	default:
 		a.lease.Retire(pool.Reason(reasonBroken))
 	}
-	a.x.over()
 }

@@ -45,7 +45,7 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 		// Before the peer's settings, net/http takes 100 streams for allowed,
 		// and a peer that allows fewer refuses the rest. One until they are
 		// here; zero tells the pool that more will be said.
-		c.wire.settings, c.wire.onSettled = new(settingsFrame), c.settle
+		c.wire.frames, c.wire.onSettled, c.wire.onGoAway = new(frames), c.settle, c.updateSlots
 	}
 	proxy := o.proxyURL()
 	if o.scheme != "http" || proxy != nil && isSOCKS(proxy) {
@@ -78,17 +78,25 @@ func (c *conn) close(why pool.Reason) {
 // onClose counts the close, whoever asked for it. It may run under a
 // ClientConn's mutex.
 func (c *conn) onClose(record dialer.CloseRecord) {
-	why := reasonProtocol
-	switch r := c.reason.Load(); {
-	case r != nil:
+	why := c.fault()
+	if r := c.reason.Load(); r != nil {
 		why = *r
-	case c.wire.broke.Load():
-		why = reasonPeer
-	case c.busy.Load():
-		why = reasonBroken
 	}
 	c.t.count.closed(record, why)
 	c.entry.Gone()
+}
+
+// fault is why c ended, if nobody here wanted it to.
+func (c *conn) fault() reason {
+	switch {
+	case c.wire.goneAway.Load():
+		return reasonGoAway
+	case c.wire.broke.Load():
+		return reasonPeer
+	case c.busy.Load():
+		return reasonBroken
+	}
+	return reasonProtocol
 }
 
 // settle: the peer's HTTP/2 settings have been handled, or a response is here,
@@ -110,6 +118,8 @@ func (c *conn) updateSlots() {
 		c.entry.SetSlots(free + running)
 	case running > 0:
 		c.entry.SetSlots(0) // until a stream ends, which the state hook tells
+	case c.cc.Err() != nil: // it has ended, and is about to be closed
+		c.entry.Retire(pool.Reason(c.fault()))
 	default:
 		// Nothing runs and yet nothing is allowed: GOAWAY, or a peer that
 		// allows no streams.

@@ -3,7 +3,9 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -217,4 +219,23 @@ func (h *hop) http2() bool {
 		return h.t.protocols.HTTP2() && h.tls.NegotiatedProtocol == "h2"
 	}
 	return h.t.protocols.UnencryptedHTTP2() && !h.t.protocols.HTTP1()
+}
+
+// slowDial is how long a dial, TLS and the proxy included, may hold others back:
+// package net's time before it tries another address (RFC 6555).
+const slowDial = 300 * time.Millisecond
+
+// failsAll reports whether err is of the network or the peer: then every other
+// dial to the same origin would meet it. What a user's function says may be about
+// one request alone.
+func failsAll(err error) bool {
+	var (
+		op     *net.OpError
+		dns    *net.DNSError
+		cert   *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+		alert  tls.AlertError
+	)
+	return errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &cert) ||
+		errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, io.EOF)
 }

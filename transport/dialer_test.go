@@ -240,6 +240,26 @@ func TestTemplateDialsTLSAlsoBesideConfigDialer(t *testing.T) {
 	}
 }
 
+func TestTemplateDialsTLSToHTTPSProxiesAsWithNetHTTP(t *testing.T) {
+	inModes(t, func(t *testing.T, mode string) {
+		var target site
+		s := serve(t, mode, &target)
+		p := serveProxy(t, "https1")
+		var asked []string
+		tmpl := trusting(mode)
+		tmpl.Proxy = http.ProxyURL(p.as(nil))
+		tmpl.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			asked = append(asked, network+" "+addr)
+			return (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, network, addr)
+		}
+		sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
+			asked = nil
+			report := target.report(t, rt, s.URL)
+			return fmt.Sprintf("%s%s\n%s", report, strings.Join(asked, "\n"), p.log())
+		})
+	})
+}
+
 // A DialTLSContext may return anything, and then HTTP/1.1 is spoken on it.
 func TestTLSDialerThatHidesItsTLSSpeaksHTTP1(t *testing.T) {
 	s := serve(t, "h2", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))

@@ -80,7 +80,10 @@
 //  8. A trace's hooks for DNS, connecting and TLS never fire after RoundTrip has
 //     returned, even if the dial goes on.
 //  9. GotConnInfo.Conn is a *dialer.Conn, which embeds the *net.TCPConn, where
-//     package dialer dialed and there is no TLS.
+//     package dialer dialed and there is no TLS; beneath TLS, tls.Conn.NetConn
+//     returns one. Reused says that a request was sent on the connection before,
+//     and not that it merely lay idle. GetConn names the proxy, if there is one,
+//     also where an HTTP/2 connection stands already.
 //  10. RegisterProtocol on the Template serves every scheme but http and https,
 //     and Template.TLSNextProto is refused for protocols other than HTTP/2.
 //     A proxy URL with an unknown scheme is an error.

@@ -41,7 +41,7 @@ func TestServerThatClosesAnIdleConnectionAsARequestGoesOutFailsNoGETAndGetsNoPOS
 			t.Errorf("%d exchanges are active and %d requests wait after the last has returned, want none", st.Active, st.Waiting)
 		}
 
-		r = startRace(t, mode, 300)
+		r = startRace(t, mode, 100)
 		plain := r.template()
 		plain.MaxIdleConnsPerHost = racers // as many as it needs
 		base := r.run(plain)

@@ -71,7 +71,7 @@ func servePeersOf(t *testing.T, mode string, streams uint32, handle func(*peer))
 			number := int(s.accepts.Add(1)) - 1
 			s.keep(c)
 			running.Go(func() { // ends at the latest when its connection is closed
-				if p, err := s.greet(c.(*net.TCPConn), number); err == nil {
+				if p, err := s.greet(c, number); err == nil {
 					handle(p)
 				}
 			})
@@ -117,10 +117,11 @@ func (s *peers) closeAll() {
 }
 
 // greet does what comes before the first request: TLS, and HTTP/2's settings.
-func (s *peers) greet(tcp *net.TCPConn, number int) (*peer, error) {
-	p := &peer{Conn: tcp, tcp: tcp, server: s, number: number}
+func (s *peers) greet(c net.Conn, number int) (*peer, error) {
+	p := &peer{Conn: c, server: s, number: number}
+	p.tcp, _ = c.(*net.TCPConn)
 	if s.tls != nil {
-		tc := tls.Server(tcp, s.tls)
+		tc := tls.Server(c, s.tls)
 		if err := tc.Handshake(); err != nil {
 			return nil, err
 		}
@@ -187,7 +188,7 @@ var peerIdentity = sync.OnceValue(func() (id struct {
 // peer is the server's end of one connection.
 type peer struct {
 	net.Conn              // carries HTTP: tcp, or TLS over it
-	tcp      *net.TCPConn // beneath
+	tcp      *net.TCPConn // beneath; nil if HTTP is not carried by TCP
 	r        *bufio.Reader
 	server   *peers
 	number   int      // in the order of acceptance, from 0

@@ -22,7 +22,7 @@ import (
 // trusting is a template that trusts every test server. It speaks mode.
 func trusting(mode string) *http.Transport {
 	return &http.Transport{
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, CurvePreferences: peerCurves},
 		ForceAttemptHTTP2: mode == "h2",
 	}
 }
@@ -271,7 +271,7 @@ func TestConnectHooksAreCalledAsByNetHTTP(t *testing.T) {
 }
 
 // answering is a TCP server that reads a request's header, writes answer and
-// hangs up.
+// says no more.
 func answering(t *testing.T, answer string) (addr string, accepts *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -296,6 +296,8 @@ func answering(t *testing.T, answer string) (addr string, accepts *atomic.Int64)
 					}
 				}
 				io.WriteString(c, answer)
+				c.(*net.TCPConn).CloseWrite()
+				io.Copy(io.Discard, c) // or what is unread would make the end a reset
 			})
 		}
 	})

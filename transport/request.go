@@ -1,12 +1,14 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"reflect"
+	"strings"
 	"sync"
 
 	"golang.org/x/net/http/httpguts"
@@ -73,22 +75,42 @@ func replayable(req *http.Request) bool {
 // requestBody gives a request's body to one attempt after the other.
 //
 // A body of unknown kind is watched, so that one that was never read can go
-// into a second attempt as it is. Bodies in memory and files are handed over
-// bare, because net/http looks at their types: headers and a body in memory
-// leave in one packet, and files by sendfile.
+// into a second attempt as it is. Bodies in memory and files are handed to
+// HTTP/1 bare, because net/http looks at their types: headers and a body in
+// memory leave in one packet, and files by sendfile.
 type requestBody struct {
 	body    io.ReadCloser
 	getBody func() (io.ReadCloser, error)
-	watched *watchedBody // nil if handed over bare
+	memory  interface{ Len() int } // the body's reader, if it is one in memory
+	length  int                    // of memory, before anything was read
+	watched *watchedBody           // nil while the body is handed over bare
 }
 
 func newRequestBody(req *http.Request) *requestBody {
 	if !hasBody(req) {
 		return nil
 	}
-	b := &requestBody{body: req.Body, getBody: req.GetBody}
-	b.watch()
+	b := &requestBody{getBody: req.GetBody}
+	b.take(req.Body)
 	return b
+}
+
+func (b *requestBody) take(body io.ReadCloser) {
+	b.body, b.watched, b.memory = body, nil, inMemory(body)
+	if b.memory != nil {
+		b.length = b.memory.Len()
+		return
+	}
+	if _, file := body.(*os.File); !file {
+		b.watch()
+	}
+}
+
+// watch has the body handed over watched, whatever it is.
+func (b *requestBody) watch() {
+	if b.watched == nil {
+		b.watched = &watchedBody{body: b.body}
+	}
 }
 
 var (
@@ -100,15 +122,22 @@ var (
 	}{}))
 )
 
-func (b *requestBody) watch() {
-	b.watched = nil
-	if _, ok := b.body.(*os.File); ok {
-		return
+// inMemory is the reader in an io.NopCloser if it reads from memory, else nil.
+// It is what http.NewRequest makes of such a reader, and net/http looks for the
+// same.
+func inMemory(body io.ReadCloser) interface{ Len() int } {
+	if typ := reflect.TypeOf(body); typ != nopCloser && typ != nopCloserTo {
+		return nil
 	}
-	if typ := reflect.TypeOf(b.body); b.getBody != nil && (typ == nopCloser || typ == nopCloserTo) {
-		return
+	switch r := reflect.ValueOf(body).Field(0).Interface().(type) {
+	case *bytes.Reader:
+		return r
+	case *bytes.Buffer:
+		return r
+	case *strings.Reader:
+		return r
 	}
-	b.watched = &watchedBody{body: b.body}
+	return nil
 }
 
 // next is the body for an attempt.
@@ -121,7 +150,13 @@ func (b *requestBody) next() io.ReadCloser {
 
 // untouched reports whether an attempt left the body unread.
 func (b *requestBody) untouched() bool {
-	return b == nil || b.watched != nil && b.watched.unread()
+	switch {
+	case b == nil:
+		return true
+	case b.watched != nil:
+		return b.watched.unread()
+	}
+	return b.memory != nil && b.memory.Len() == b.length
 }
 
 // canRewind reports whether another attempt can have the whole body.
@@ -135,7 +170,7 @@ func (b *requestBody) rewind() error {
 	if b == nil {
 		return nil
 	}
-	if b.watched != nil && b.watched.again() {
+	if b.watched != nil && b.watched.again() || b.watched == nil && b.untouched() {
 		return nil
 	}
 	b.next().Close()
@@ -146,8 +181,7 @@ func (b *requestBody) rewind() error {
 	if err != nil {
 		return err
 	}
-	b.body = body
-	b.watch()
+	b.take(body)
 	return nil
 }
 
@@ -184,6 +218,7 @@ type watchedBody struct {
 	settled bool       // no further attempt
 	closed  bool       // body.Close was called
 	err     error      // of Read, other than io.EOF
+	after   func()     // called once when Close was called, after it; may be nil
 }
 
 func (w *watchedBody) Read(p []byte) (int, error) {
@@ -215,11 +250,32 @@ func (w *watchedBody) settle(close bool) {
 func (w *watchedBody) closeIfDueAndUnlock() error {
 	due := w.wanted && !w.closed && (w.settled || w.read)
 	w.closed = w.closed || due
+	after := w.after
+	if due {
+		w.after = nil
+	}
 	w.mu.Unlock()
 	if !due {
 		return nil
 	}
-	return w.body.Close()
+	err := w.body.Close()
+	if after != nil {
+		after()
+	}
+	return err
+}
+
+// whenClosed calls f when the body has been closed, at once if it has.
+func (w *watchedBody) whenClosed(f func()) {
+	w.mu.Lock()
+	if !w.closed {
+		w.after = f
+		f = nil
+	}
+	w.mu.Unlock()
+	if f != nil {
+		f()
+	}
 }
 
 func (w *watchedBody) unread() bool {

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -624,6 +627,70 @@ func TestRefusedStreamIsOpenedAgainAlsoForPOST(t *testing.T) {
 			}
 		})
 	}
+}
+
+// queue is a connection whose Write does not wait for the other side to read:
+// over a bare net.Pipe two sides that both write wait for each other for ever.
+type queue struct {
+	net.Conn
+	frames chan []byte // closed by the only goroutine that calls Write
+}
+
+func newQueue(c net.Conn) *queue {
+	q := &queue{c, make(chan []byte, 1000)}
+	go func() { // ends when frames is closed
+		for f := range q.frames {
+			c.Write(f)
+		}
+	}()
+	return q
+}
+
+func (q *queue) Write(p []byte) (int, error) {
+	q.frames <- bytes.Clone(p)
+	return len(p), nil
+}
+
+func TestServerThatAlwaysRefusesIsAskedAsOftenAndAsSlowlyAsByNetHTTP(t *testing.T) {
+	refusals := func(t *testing.T, wrap func(*http.Transport) http.RoundTripper) (times int, lasted time.Duration) {
+		s := &peers{mode: "h2c", streams: 100, conns: make(map[net.Conn]bool), heads: make(map[string]int)}
+		tmpl := s.template()
+		tmpl.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			out := newQueue(there)
+			go func() { // ends when the transport closes the connection
+				defer close(out.frames)
+				if p, err := s.greet(out, 0); err == nil {
+					for resetStream(http2.ErrCodeRefusedStream)(p) {
+					}
+				}
+			}()
+			return here, nil
+		}
+		began := time.Now()
+		_, err := wrap(tmpl).RoundTrip(httptest.NewRequest("GET", "http://server.test"+tryPath, nil))
+		var maybe *transport.MaybeSentError
+		if err == nil || errors.As(err, &maybe) {
+			t.Errorf("error %v, want that the stream was refused", err)
+		}
+		return s.arrived(tryPath), time.Since(began)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		got, lasted := refusals(t, func(tmpl *http.Transport) http.RoundTripper {
+			return newTransport(t, transport.Config{Template: tmpl})
+		})
+		want, lastedTheirs := refusals(t, func(tmpl *http.Transport) http.RoundTripper {
+			t.Cleanup(tmpl.CloseIdleConnections)
+			return tmpl
+		})
+		if got != want {
+			t.Errorf("the request was sent %d times, want %d as with net/http", got, want)
+		}
+		// Both add up to a tenth at random.
+		if lasted < lastedTheirs*9/10 || lasted > lastedTheirs*11/10 {
+			t.Errorf("that took %v, want %v or so as with net/http", lasted, lastedTheirs)
+		}
+	})
 }
 
 func TestStreamResetByTheServerIsRetriedOnlyForWhatMayBeSentTwice(t *testing.T) {

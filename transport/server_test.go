@@ -113,7 +113,7 @@ func (l countingListener) Accept() (net.Conn, error) {
 func (s *server) template(mode string) *http.Transport {
 	tr := &http.Transport{}
 	if s.TLS != nil {
-		tr.TLSClientConfig = &tls.Config{RootCAs: s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+		tr.TLSClientConfig = &tls.Config{RootCAs: peerIdentity().roots, CurvePreferences: peerCurves}
 		tr.ForceAttemptHTTP2 = mode == "h2"
 	}
 	if mode == "h2c" {

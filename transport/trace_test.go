@@ -180,7 +180,7 @@ func TestGotConnTellsHowLongTheConnectionWasIdle(t *testing.T) {
 	inModes(t, func(t *testing.T, mode string) {
 		synctest.Test(t, func(t *testing.T) {
 			hold := make(chan struct{})
-			s, tmpl := serveInMemory(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s, tmpl := newMemory().serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/hold" {
 					<-hold
 				}
@@ -217,7 +217,7 @@ func TestGotConnTellsHowLongTheConnectionWasIdle(t *testing.T) {
 
 func TestGotConnTellsAConnectionThatWasHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, tmpl := serveInMemory(t, "h1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, tmpl := newMemory().serve(t, "h1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			<-time.After(time.Second)
 		}))
 		tmpl.MaxConnsPerHost = 1
@@ -233,7 +233,7 @@ func TestGotConnTellsAConnectionThatWasHandedOver(t *testing.T) {
 
 func TestGotConnDoesNotCallAnUnusedConnectionReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, tmpl := serveInMemory(t, "h1", http.NotFoundHandler())
+		s, tmpl := newMemory().serve(t, "h1", http.NotFoundHandler())
 		dial, late := tmpl.DialContext, make(chan struct{})
 		tmpl.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			<-late
@@ -247,13 +247,16 @@ func TestGotConnDoesNotCallAnUnusedConnectionReused(t *testing.T) {
 		}
 		close(late) // the dial goes on, and its connection lies idle
 		<-time.After(time.Second)
+		if got := tr.Stats(); got.Opened != 1 || got.Wasted != 1 || got.Idle != 1 {
+			t.Errorf("%d opened, %d wasted, %d idle before a request uses it, want 1 of each", got.Opened, got.Wasted, got.Idle)
+		}
 		log := newHookLog()
 		log.do(t, tr, newRequest(t, "GET", s.URL, nil))
 		if got := log.gotConn(); got.Reused || !got.WasIdle || got.IdleTime != time.Second {
 			t.Errorf("got reused %v, idle %v for %v, want false, true, 1 s: no request had used the connection", got.Reused, got.WasIdle, got.IdleTime)
 		}
-		if got := tr.Stats(); got.Opened != 1 || got.Reused != 0 {
-			t.Errorf("%d opened, %d reused, want 1 and 0", got.Opened, got.Reused)
+		if got := tr.Stats(); got.Opened != 1 || got.Reused != 0 || got.Wasted != 0 {
+			t.Errorf("%d opened, %d reused, %d wasted after it, want 1, 0 and 0", got.Opened, got.Reused, got.Wasted)
 		}
 	})
 }

@@ -115,6 +115,8 @@ func (t *Transport) openPool(l limits) (err error) {
 		MaxIdlePerKey:  l.idlePerHost,
 		MaxIdle:        l.idle,
 		MaxDialsPerKey: l.dials,
+		SlowDial:       slowDial,
+		FailsAll:       failsAll,
 		IdleTimeout:    l.idleTimeout,
 		MaxAge:         l.age,
 		DialAlone:      t.mayMultiplex,
@@ -184,8 +186,9 @@ func (t *Transport) CloseIdleConnections() { t.pool.CloseIdle() }
 // Close closes every connection at once and interrupts the exchanges on them,
 // which fail with [ErrClosed], as do waiting and later requests. Connections
 // handed out by an upgrade (101) are their receivers' and stay. The metrics are
-// unregistered. Close waits until dials in progress have ended. Closing twice
-// is allowed. The error is always nil.
+// unregistered. Close waits until dials in progress have ended, for a second at
+// most: what a dial brings that does not heed its context is closed when it
+// comes. Closing twice is allowed. The error is always nil.
 func (t *Transport) Close() error {
 	t.refusing.Store(true)
 	t.closing.Store(true)

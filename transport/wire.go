@@ -2,12 +2,15 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/stayopen-go/stayopen/dialer"
@@ -29,8 +32,10 @@ type wire struct {
 	halfClosed atomic.Bool  // CloseWrite was called, and nothing had failed by then
 	reset      atomic.Bool  // close by RST: what is unsent is of no use to anybody
 
-	settings  *settingsFrame // HTTP/2 only, until the peer's settings have been handled
-	onSettled func()
+	frames    *frames // HTTP/2 only; owned by the reader
+	onSettled func()  // called once, when the peer's settings have been handled
+	onGoAway  func()  // called once, when the peer's GOAWAY has been handled
+	goneAway  atomic.Bool
 
 	closed   atomic.Bool
 	closing  sync.Once
@@ -39,17 +44,30 @@ type wire struct {
 }
 
 func (w *wire) Read(p []byte) (int, error) {
-	if s := w.settings; s != nil && s.complete() {
-		// Whoever asks for more has handled what it had.
-		w.settings = nil
-		w.onSettled()
+	if w.frames != nil {
+		w.tell() // whoever asks for more has handled what it had
 	}
 	n, err := w.Conn.Read(p)
-	if w.settings != nil {
-		w.settings.add(p[:n])
+	if w.frames != nil {
+		w.frames.add(p[:n])
+		if w.frames.goAway {
+			w.goneAway.Store(true)
+		}
 	}
 	w.note(err)
 	return n, err
+}
+
+// tell passes on what the frames have told, once each.
+func (w *wire) tell() {
+	if f := w.onSettled; f != nil && w.frames.settled {
+		w.onSettled = nil
+		f()
+	}
+	if f := w.onGoAway; f != nil && w.frames.goAway {
+		w.onGoAway = nil
+		f()
+	}
 }
 
 func (w *wire) Write(p []byte) (int, error) {
@@ -65,9 +83,41 @@ func (w *wire) ReadFrom(r io.Reader) (int64, error) {
 	if !ok {
 		return io.Copy(struct{ io.Writer }{w}, r)
 	}
+	var src *source
+	if !isFile(r) {
+		src = &source{r: r}
+		r = src
+	}
 	n, err := rf.ReadFrom(r)
 	w.written.Add(n)
-	w.note(err)
+	// The error may be that of reading r, which is the request's affair.
+	if src != nil && src.err == nil || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		w.note(err)
+	}
+	return n, err
+}
+
+// isFile reports whether r is what package net sends by sendfile: a file, or, as
+// net/http has it, a part of one. It must then see r itself.
+func isFile(r io.Reader) bool {
+	if l, ok := r.(*io.LimitedReader); ok {
+		r = l.R
+	}
+	_, ok := r.(*os.File)
+	return ok
+}
+
+// source remembers the error that reading ended with.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
 	return n, err
 }
 
@@ -171,30 +221,9 @@ func (w *wire) stale(http2 bool) bool {
 	case dialer.ClosedByPeer:
 		return true
 	case dialer.HasData:
-		return !http2 && w.tls == nil
+		// TLS says goodbye before it closes, and so may HTTP/2: what waits may
+		// be followed by the peer's FIN.
+		return !http2 && w.tls == nil || w.tcp.CloseState().By == dialer.Peer
 	}
 	return false
-}
-
-// settingsFrame watches for the end of the first frame that an HTTP/2 peer
-// sends, which is its SETTINGS (RFC 9113, section 3.4): only then is it known
-// how many streams it allows. net/http has no word for this moment.
-type settingsFrame struct {
-	head [9]byte // the frame's header: length in the first three bytes (section 4.1)
-	got  int     // bytes seen
-}
-
-func (s *settingsFrame) add(p []byte) {
-	if s.got < len(s.head) {
-		copy(s.head[s.got:], p)
-	}
-	s.got += len(p)
-}
-
-func (s *settingsFrame) complete() bool {
-	if s.got < len(s.head) {
-		return false
-	}
-	length := int(s.head[0])<<16 | int(s.head[1])<<8 | int(s.head[2])
-	return s.got >= len(s.head)+length
 }

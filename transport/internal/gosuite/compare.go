@@ -35,10 +35,7 @@ func (c *Case) Name() string {
 // Many of Go's tests depend on timing, and two processes at a time on a small
 // machine disturb each other. So a case that does not do what is expected of it
 // gets further attempts, which run alone.
-const (
-	passAttempts = 3  // to pass
-	failAttempts = 10 // to fail, for a case that is known to; some do so by half
-)
+const attempts = 3
 
 // A Comparison says how tests are run over both transports.
 type Comparison struct {
@@ -74,11 +71,11 @@ func (c Comparison) Run(ctx context.Context, b *Binary) ([]*Case, error) {
 		return c.try(ctx, b, cases[i])
 	})
 	for _, k := range cases {
-		expected, most := Pass, passAttempts
+		expected := Pass
 		if c.Differs != nil && c.Differs(k) {
-			expected, most = Fail, failAttempts
+			expected = Fail
 		}
-		for err == nil && k.Stayopen != None && k.Stayopen != expected && k.Attempts < most {
+		for err == nil && k.Stayopen != None && k.Stayopen != expected && k.Attempts < attempts {
 			err = c.try(ctx, b, k)
 		}
 	}
@@ -132,7 +129,7 @@ func (c Comparison) bar(ctx context.Context, b *Binary, test string) ([]*Case, e
 		cases = append(cases, k)
 		k.NetHTTP = o.Of(k.Name())
 		last := o
-		for range passAttempts - 1 {
+		for range attempts - 1 {
 			if k.NetHTTP != Fail {
 				break
 			}

@@ -65,13 +65,18 @@ func TestGosOwnClientTestsPassOverStayopen(t *testing.T) {
 		Workers: *workFlag,
 		Limit:   *limitFlag,
 	}
+	// All are built before any is run: what does not compile is told at once.
 	var r report
+	var binaries []*Binary
 	for _, s := range suites {
 		b, err := w.Build(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}
+		binaries = append(binaries, b)
 		r.leftOut = append(r.leftOut, b.LeftOut...)
+	}
+	for _, b := range binaries {
 		cases, err := compare.Run(t.Context(), b)
 		if err != nil {
 			t.Fatal(err)
@@ -135,7 +140,7 @@ func (r *report) judge(t *testing.T, known *List, version string) {
 			switch {
 			case c.NetHTTP != Pass:
 				t.Logf("left out: over net/http itself it does not pass here (%s): %s", c.NetHTTP, c.Why)
-			case difference != nil && c.Stayopen == Pass:
+			case difference != nil && c.Stayopen == Pass && !difference.Sometimes:
 				t.Errorf("over stayopen: got %s in each of %d attempts, want a failure as LEFTOUT.md has it (%s); take it off that list", c.Stayopen, c.Attempts, difference.Why)
 			case difference != nil:
 				t.Logf("left out: %s", difference.Why)

@@ -22,6 +22,10 @@ type Difference struct {
 	Name    string // of the test; "TestX" stands for all of its modes, "TestX/h2" for one
 	Go      string // the Go version it is true for, such as "1.26", or "any"
 	Why     string
+
+	// Sometimes says that it passes now and then. In the file the reason then
+	// begins with "sometimes: ".
+	Sometimes bool
 }
 
 // Difference finds the one that is about the case, when run with the Go version
@@ -69,7 +73,8 @@ func ReadList(file string) (*List, error) {
 		case len(cells) == 3:
 			l.LeftOut = append(l.LeftOut, LeftOut{cells[0], cells[1], why})
 		case len(cells) == 4:
-			l.Differences = append(l.Differences, Difference{cells[0], cells[1], cells[2], why})
+			sometimes := strings.HasPrefix(why, "sometimes: ")
+			l.Differences = append(l.Differences, Difference{cells[0], cells[1], cells[2], why, sometimes})
 		default:
 			return nil, fmt.Errorf("gosuite: %s:%d: a row with %d columns", file, i+1, len(cells))
 		}

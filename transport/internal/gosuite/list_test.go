@@ -12,7 +12,7 @@ const sampleList = `# A list
 | Package | Test | Go | Why |
 |---|---|---|---|
 | net/http | TestA | any | it is ours |
-| net/http | TestB/h2 | 1.26 | so it is |
+| net/http | TestB/h2 | 1.26 | sometimes: so it is |
 
 <!-- begin generated for go1.20 -->
 | p/a_test.go | TestOld | gone |
@@ -40,9 +40,12 @@ func TestAListIsWrittenAndReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &List{
-		Differences: []Difference{{"net/http", "TestA", "any", "it is ours"}, {"net/http", "TestB/h2", "1.26", "so it is"}},
-		Version:     "go1.26.8",
-		LeftOut:     left,
+		Differences: []Difference{
+			{"net/http", "TestA", "any", "it is ours", false},
+			{"net/http", "TestB/h2", "1.26", "sometimes: so it is", true},
+		},
+		Version: "go1.26.8",
+		LeftOut: left,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -143,13 +143,22 @@ func (a *Adapter) CloseIdleConnections() {
 }
 
 // Client makes c, which is changed, use what takes the place of its
-// *http.Transport.
+// *http.Transport. It may be called for one client from several goroutines, as
+// httptest.Server's Client may, whose calls it follows.
 func Client(c *http.Client) *http.Client {
+	if underTest == NetHTTP {
+		return c
+	}
+	clientMu.Lock()
+	defer clientMu.Unlock()
 	if t, ok := c.Transport.(*http.Transport); ok {
 		c.Transport = RoundTripper(t)
 	}
 	return c
 }
+
+// clientMu guards the field Transport of clients while Client changes it.
+var clientMu sync.Mutex
 
 // Unwrap returns the *http.Transport behind an adapter, and everything else as
 // it is.
