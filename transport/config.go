@@ -56,7 +56,8 @@ type Config struct {
 
 	// MaxConns limits the connections of the whole transport. At the limit an
 	// idle connection of another origin is closed to make room; with none
-	// idle, requests wait. Zero or negative: no limit.
+	// idle, requests wait, and the next connection whose exchange ends goes to
+	// whoever waits longest. Zero or negative: no limit.
 	MaxConns int
 
 	// MaxIdleConnsPerHost limits the idle connections per origin. Zero: the
@@ -70,7 +71,9 @@ type Config struct {
 
 	// MaxDialsPerHost limits how many connections to one origin are being
 	// dialed at the same time; the other requests wait for the first
-	// connection that comes free or is dialed. Zero: 8.
+	// connection that comes free or is dialed. A dial that takes longer than
+	// 300 ms, TLS and proxy included, counts no more, so that one that hangs
+	// holds nobody up. Zero: 8.
 	MaxDialsPerHost int
 
 	// IdleConnTimeout closes a connection that has been idle for so long.

@@ -56,12 +56,13 @@
 //     none of 100 in all. Limits that a Template sets are kept. A limit on
 //     idle connections closes the one that was used longest ago, not the one
 //     that just came free.
-//  2. At most 8 connections per origin are dialed at once (MaxDialsPerHost).
-//     Waiting requests are served in order of arrival, each by the first
-//     connection that comes free or is dialed, also by a dial whose own request
-//     has gone. A dial's error goes to the
-//     request that caused it, or to one that has waited as long; a dial that
-//     timed out fails all that waited for it while nothing else is open.
+//  2. At most 8 connections per origin are dialed at once (MaxDialsPerHost), not
+//     counting dials that take longer than 300 ms. Waiting requests are served in
+//     order of arrival, each by the first connection that comes free or is dialed,
+//     also by a dial whose own request has gone. A dial's error goes to the request
+//     that caused it, or to one that has waited as long. While nothing is open, one
+//     that timed out fails all that waited for it, and after 8 failures in a row
+//     (of the network, TLS or DNS) one fails all that wait without a dial.
 //  3. Where HTTP/2 is possible, one connection is dialed first and the protocol
 //     learned from it, instead of one for each waiting request; and the peer's
 //     limit on streams is known before a second stream is opened.

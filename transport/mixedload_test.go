@@ -35,7 +35,6 @@ const staleAfter = 50 * time.Millisecond
 type mixedLoad struct {
 	servers map[string]*server // by mode
 	foreign *server            // its certificate is not trusted: a connection to it is opened in vain
-	nobody  string             // a URL where nobody listens
 
 	running atomic.Int64  // handlers
 	reused  atomic.Uint64 // connections given to a request that are said to have been used before
@@ -46,6 +45,10 @@ type mixedLoad struct {
 	failures   map[string]int   // requests that failed, as they were to, by kind
 	unexpected map[string]error // the last of those that failed and were not to, by kind
 }
+
+// nobody listens there. A port that the kernel hands out would sooner or later
+// be connected to by itself.
+const nobody = "http://127.0.0.1:1/"
 
 // kind is a kind of request. Send returns an error if the request failed.
 type kind struct {
@@ -112,7 +115,7 @@ var kinds = []kind{
 		return l.finish(l.trip(rt, loadRequest("GET", l.foreign.URL, nil)))
 	}, true},
 	{"nobody there", func(l *mixedLoad, rt http.RoundTripper, _ string) error {
-		return l.finish(l.trip(rt, loadRequest("GET", l.nobody, nil)))
+		return l.finish(l.trip(rt, loadRequest("GET", nobody, nil)))
 	}, true},
 }
 
@@ -153,7 +156,6 @@ func newMixedLoad(t *testing.T) *mixedLoad {
 	l.foreign.Listener = countingListener{l.foreign.Listener, &l.foreign.accepts}
 	l.foreign.StartTLS() // with httptest's own certificate
 	t.Cleanup(l.foreign.Close)
-	l.nobody = fmt.Sprintf("http://127.0.0.1:%d/", freePort(t))
 	return l
 }
 

@@ -199,7 +199,8 @@ func (t *Transport) Close() error {
 }
 
 // Shutdown refuses new requests with [ErrClosed], lets running and waiting ones
-// finish, response bodies included, and closes each connection after its last.
+// finish, response bodies included, and closes each connection after its last. A
+// request that would have to be sent again, on another connection, fails.
 // When everything has ended it unregisters the metrics and returns nil. When
 // ctx ends first it returns ctx's cause; what runs goes on, and Close ends it.
 func (t *Transport) Shutdown(ctx context.Context) error {

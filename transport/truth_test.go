@@ -28,6 +28,7 @@ func TestStatsAtRestAgreeWithTheServersOwnCountsAndWithOpenTelemetry(t *testing.
 		return st.Active == 0 && st.Waiting == 0 && st.Dialing == 0
 	})
 	load.awaitServers(t)
+	await(t, "the servers to accept all connections", func() bool { return load.truth().accepts >= tr.Stats().Opened })
 	st, metrics := atOnce(t, tr, m)
 	t.Logf("%+v\ncloses: %v\nfailed as they were to: %v", st, m.closes(t), load.failures)
 
