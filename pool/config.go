@@ -84,9 +84,9 @@ type Config[K comparable, C any] struct {
 
 	// SlowDial is how long a dial, together with the settling after it, may hold
 	// others back. One that takes longer goes on, but no longer counts against
-	// MaxDialsPerKey and DialAlone, nor is it counted on to serve more than one
-	// waiter: a dial that hangs must not hang up its key. Zero or negative: it
-	// counts for as long as it takes.
+	// MaxDialsPerKey and DialAlone, and is counted on by nobody but the waiter
+	// that caused it: a dial that hangs must not hang up its key. Zero or
+	// negative: it counts for as long as it takes.
 	SlowDial time.Duration
 
 	// FailsAll reports whether a dial that failed with err says what every

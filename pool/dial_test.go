@@ -337,6 +337,27 @@ func TestASlowDialIsNotCountedOnForMoreThanOneWaiter(t *testing.T) {
 	})
 }
 
+func TestASlowDialWhoseCauseHasGoneHoldsNobodyBack(t *testing.T) {
+	cfg := Config[string, *wire]{SlowDial: time.Second, DialAlone: func(string) bool { return true }}
+	inBubble(t, cfg, func(r *rig) {
+		gone := r.get("a")
+		pass(time.Second)
+		gone.leave(nil)
+		gone.failed(context.Canceled)
+		next := r.get("a")
+		calls := r.dials()
+		if len(calls) != 2 {
+			t.Fatalf("dials: got %d, want one that hangs and one for the next waiter", len(calls))
+		}
+		calls[1].succeed(1)
+		next.leased()
+		calls[0].succeed(1) // late, but not too late to be of use
+		if got := r.pool.Stats().Idle; got != 1 {
+			t.Errorf("idle: got %d, want 1", got)
+		}
+	})
+}
+
 func TestSlowSettlingHoldsNobodyBack(t *testing.T) {
 	inBubble(t, Config[string, *wire]{SlowDial: time.Second}, func(r *rig) {
 		gets := r.gets("a", 3)

@@ -60,21 +60,19 @@ func (o *origin[K, C]) emptyLocked() bool {
 // wantsDialLocked reports whether o's waiters call for another dial and o's own
 // limits allow it. Config.MaxTotal is not o's.
 func (o *origin[K, C]) wantsDialLocked() bool {
-	return o.settling == 0 &&
+	return o.undialed.n > 0 && o.settling == 0 &&
 		o.dialing-o.cancelled-o.slow < o.dialsNeededLocked() &&
 		o.dialing-o.slow < o.dialLimitLocked() &&
 		o.open+o.dialing < o.pool.cfg.MaxPerKey
 }
 
-// dialsNeededLocked is how many dials would serve all waiters, but for one each
-// that may wait for a slow dial. It divides, since dials times slots could
-// overflow: slots is a peer's word.
+// dialsNeededLocked is how many dials would serve all waiters. It divides, since
+// dials times slots could overflow: slots is a peer's word.
 func (o *origin[K, C]) dialsNeededLocked() int {
-	waiters := o.waiters.n - o.slow
-	if waiters <= 0 {
+	if o.waiters.n == 0 {
 		return 0
 	}
-	return (waiters-1)/max(1, o.slotsSeen) + 1
+	return (o.waiters.n-1)/max(1, o.slotsSeen) + 1
 }
 
 func (o *origin[K, C]) dialLimitLocked() int {

@@ -16,8 +16,8 @@ import (
 // What concerns the protocol (TLS, proxies, HTTP/2, header timeouts,
 // compression) is set on Template, as everybody knows it from net/http.
 //
-// In every limit, zero means "what the Template says", and a negative value
-// means "no limit".
+// A limit of zero means what the Template says, where it has that limit, and
+// otherwise the default that its comment gives; a negative one means no limit.
 type Config struct {
 	// Name tells this transport's figures from those of others in the same
 	// process: it is the attribute stayopen.transport on every metric.

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type conn struct {
 	served     atomic.Bool            // an exchange succeeded
 	ready      atomic.Bool            // HTTP/2: cc is set
 	settled    atomic.Bool            // HTTP/2: the peer's limit on streams is known
+	slots      sync.Mutex             // held while the pool is told of streams
 	rechecking atomic.Bool            // a recheck is due
 	reason     atomic.Pointer[reason] // why it is being closed; the first one said counts
 }
@@ -112,19 +114,29 @@ func (c *conn) updateSlots() {
 	if !c.settled.Load() || !c.ready.Load() {
 		return
 	}
-	free, running := c.cc.Available(), c.cc.InFlight()
-	switch {
-	case free > 0:
-		c.entry.SetSlots(free + running)
-	case running > 0:
-		c.entry.SetSlots(0) // until a stream ends, which the state hook tells
-	case c.cc.Err() != nil: // it has ended, and is about to be closed
-		c.entry.Retire(pool.Reason(c.fault()))
-	default:
-		// Nothing runs and yet nothing is allowed: GOAWAY, or a peer that
-		// allows no streams.
-		c.entry.Retire(pool.Reason(reasonGoAway))
+	// One at a time: what was read last must be what is said last. ClientConn
+	// calls nothing of ours here.
+	c.slots.Lock()
+	defer c.slots.Unlock()
+	for range 2 {
+		free, running := c.cc.Available(), c.cc.InFlight()
+		switch {
+		case free > 0:
+			c.entry.SetSlots(free + running)
+			return
+		case running > 0:
+			c.entry.SetSlots(0) // until a stream ends, which the state hook tells
+			return
+		}
+		// A stream may have ended between the two: look again.
 	}
+	if c.cc.Err() != nil { // it has ended, and is about to be closed
+		c.entry.Retire(pool.Reason(c.fault()))
+		return
+	}
+	// Nothing runs and yet nothing is allowed: GOAWAY, or a peer that allows no
+	// streams.
+	c.entry.Retire(pool.Reason(reasonGoAway))
 }
 
 const (

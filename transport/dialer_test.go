@@ -126,9 +126,9 @@ func TestClosesAreCountedWhoeverDialed(t *testing.T) {
 					tr := newTransport(t, cfg)
 					mustGet(t, &http.Client{Transport: tr}, s.URL)
 					end(s, tr)
-					await(t, "the close", func() bool { return tr.Stats().Closed == 1 })
-					if st := tr.Stats(); st.Open != 0 || st.Opened != 1 {
-						t.Errorf("%d open, %d opened, want 0 and 1", st.Open, st.Opened)
+					await(t, "the close", func() bool { st := tr.Stats(); return st.Closed == 1 && st.Open == 0 })
+					if got := tr.Stats().Opened; got != 1 {
+						t.Errorf("%d opened, want 1", got)
 					}
 					if runtime.GOOS != "linux" && template.shows != "transport_test.opaque" {
 						who = "unknown"

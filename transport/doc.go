@@ -90,7 +90,10 @@
 //     A proxy URL with an unknown scheme is an error.
 //  11. There is no CancelRequest (deprecated since Go 1.5), and there are Close
 //     and Shutdown.
-//  12. Before an idle connection is used its socket is looked at: one that the
+//  12. The PutIdleConn hook runs just before the connection is handed on. A hook
+//     or dial function that itself makes a request to the origin being dialed
+//     waits for that dial for up to 300 ms, where HTTP/2 is possible.
+//  13. Before an idle connection is used its socket is looked at: one that the
 //     peer has closed, or on which a plain HTTP/1 peer has sent something
 //     unasked, is not used.
 package transport

@@ -127,35 +127,33 @@ func (x *exchange) canceled() error {
 	if x.ctx.Err() == nil && caller.Err() == nil {
 		return nil
 	}
-	x.awaitTimeout(caller)
-	if caller.Err() != nil {
+	late := x.timedOut(caller)
+	switch {
+	case caller.Err() != nil:
 		return context.Cause(caller)
+	case late:
+		return context.DeadlineExceeded
 	}
 	return context.Cause(x.ctx)
 }
 
-// awaitTimeout lets both ends come in of a request that http.Client gave a
-// Timeout: its context's deadline and its Cancel channel, which end at the same
-// moment, in either order. Only with both does the error read as it does with
-// net/http's own transport: that of the context, of which http.Client knows that
-// it was the timeout.
-func (x *exchange) awaitTimeout(caller context.Context) {
-	const slack = 20 * time.Millisecond
+// timedOut reports whether a request's deadline has passed that has a Cancel
+// channel as well. That is what http.Client makes of its Timeout: both end at
+// the same moment, in either order, each by a timer that may be late. The error
+// reads as it does with net/http's own transport only if it is the deadline's
+// and the channel is closed, of which http.Client knows that it was the timeout.
+func (x *exchange) timedOut(caller context.Context) bool {
 	deadline, ok := caller.Deadline()
-	if !ok || x.req.Cancel == nil || time.Until(deadline) > slack {
-		return
+	if !ok || x.req.Cancel == nil || time.Now().Before(deadline) {
+		return false
 	}
-	timer := time.NewTimer(slack)
+	timer := time.NewTimer(100 * time.Millisecond)
 	defer timer.Stop()
 	select {
-	case <-caller.Done():
-	case <-timer.C:
-		return
-	}
-	select {
 	case <-x.req.Cancel:
-	case <-timer.C:
+	case <-timer.C: // it was not http.Client's
 	}
+	return true
 }
 
 // run sends the request until it has a response, or an error that another

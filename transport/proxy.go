@@ -51,6 +51,8 @@ func (h *hop) socks(ctx context.Context, via *url.URL) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, tunnelTimeout)
+	defer cancel()
 	// It speaks on the connection it is given; what it returns is that one
 	// with another RemoteAddr.
 	_, err = d.(proxy.ContextDialer).DialContext(ctx, "tcp", h.o.addr)
@@ -64,8 +66,8 @@ func (a already) Dial(string, string) (net.Conn, error) { return a.conn, nil }
 
 func (a already) DialContext(context.Context, string, string) (net.Conn, error) { return a.conn, nil }
 
-// tunnelTimeout bounds a proxy's answer to CONNECT, so that one that never
-// answers does not keep a dial for ever. The value is net/http's.
+// tunnelTimeout bounds a proxy's answer, so that one that never answers does not
+// keep a dial for ever. The value is net/http's for CONNECT.
 const tunnelTimeout = time.Minute
 
 // tunnel asks an HTTP proxy for a tunnel to the target (RFC 9110, section

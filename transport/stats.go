@@ -27,7 +27,7 @@ type Stats struct {
 	ClosesAvoided uint64 // exchanges on a connection that had served before: each is one open and one close that did not happen
 
 	TimeWaits    uint64 // closes that left a TIME_WAIT on this host, at most (Linux; elsewhere 0)
-	DrainedBytes uint64 // read from response bodies that were closed early
+	DrainedBytes uint64 // read from response bodies that were closed early, after gzip was undone
 
 	Open    int // connections open now, without those handed out by an upgrade
 	Idle    int // of these, how many have no exchange running
