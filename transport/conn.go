@@ -43,6 +43,7 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 	}
 	c := &conn{t: t, entry: entry, http2: h.http2()}
 	c.wire = h.wire(c.onClose)
+	c.wire.unfinished = c.unfinished
 	if c.http2 {
 		// Before the peer's settings, net/http takes 100 streams for allowed,
 		// and a peer that allows fewer refuses the rest. One until they are
@@ -75,6 +76,14 @@ func (c *conn) because(r reason) { c.reason.CompareAndSwap(nil, &r) }
 func (c *conn) close(why pool.Reason) {
 	c.because(reason(why))
 	c.cc.Close()
+}
+
+// unfinished reports whether net/http closes an HTTP/1 connection by itself in
+// the middle of an exchange: the response was malformed or late, or was here long
+// before the request's writer had said that it was done (50 ms, which a busy
+// machine can take). Nobody wants what is still to come on it.
+func (c *conn) unfinished() bool {
+	return c.busy.Load() && c.reason.Load() == nil && !c.wire.broke.Load()
 }
 
 // onClose counts the close, whoever asked for it. It may run under a

@@ -37,10 +37,11 @@ type wire struct {
 	onGoAway  func()  // called once, when the peer's GOAWAY has been handled
 	goneAway  atomic.Bool
 
-	closed   atomic.Bool
-	closing  sync.Once
-	closeErr error
-	onClose  func(dialer.CloseRecord)
+	unfinished func() bool // reports whether an exchange is being broken off; may be nil
+	closed     atomic.Bool
+	closing    sync.Once
+	closeErr   error
+	onClose    func(dialer.CloseRecord)
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -157,7 +158,7 @@ func (w *wire) close() (dialer.CloseRecord, error) {
 	if w.tcp == nil {
 		return w.guess(), w.Conn.Close()
 	}
-	if w.reset.Load() {
+	if w.reset.Load() || w.unfinished != nil && w.unfinished() {
 		if w.owns {
 			err := w.tcp.Reset()
 			w.Conn.Close() // wakes crypto/tls's readers; sends nothing any more
