@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"maps"
 	"net"
@@ -121,11 +122,13 @@ var endings = map[string]struct {
 	reason, by string
 	do         func(p *peer)
 }{
-	"close":              {modes, "peer_closed", "peer", (*peer).close},
-	"reset":              {modes, "peer_closed", "peer", (*peer).reset},
-	"say goodbye":        {[]string{"h2"}, "goaway", "local", func(p *peer) { p.goAway(p.h2.last) }},
-	"break the protocol": {[]string{"h2"}, "protocol", "local", func(p *peer) { p.h2.WriteRawFrame(http2.FrameData, 0, 0, nil) }},
-	"answer nothing":     {[]string{"h1"}, "protocol", "local", func(p *peer) { io.WriteString(p, "HTTP/1.1 408 Request Timeout\r\n\r\n") }},
+	"close": {modes, "peer_closed", "peer", (*peer).close},
+	"reset": {modes, "peer_closed", "peer", (*peer).reset},
+	// TCP has heard nothing of it when we close.
+	"say goodbye over TLS": {[]string{"https1", "h2"}, "peer_closed", "peer", func(p *peer) { p.Conn.(*tls.Conn).CloseWrite() }},
+	"say goodbye":          {[]string{"h2"}, "goaway", "local", func(p *peer) { p.goAway(p.h2.last) }},
+	"break the protocol":   {[]string{"h2"}, "protocol", "local", func(p *peer) { p.h2.WriteRawFrame(http2.FrameData, 0, 0, nil) }},
+	"answer nothing":       {[]string{"h1"}, "protocol", "local", func(p *peer) { io.WriteString(p, "HTTP/1.1 408 Request Timeout\r\n\r\n") }},
 }
 
 func TestClosesThatThePeerCausesAreCountedByReason(t *testing.T) {
@@ -152,6 +155,26 @@ func TestClosesThatThePeerCausesAreCountedByReason(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestWhoEndedAnUpgradedConnectionIsCounted(t *testing.T) {
+	inModes(t, func(t *testing.T, mode string) {
+		for by, end := range map[string]func(u *upgraded){
+			"local": func(u *upgraded) { u.ReadWriteCloser.(interface{ CloseWrite() error }).CloseWrite() },
+			"peer":  func(u *upgraded) { io.WriteString(u, "quit\n") },
+		} {
+			s := serve(t, mode, http.HandlerFunc(upgrades))
+			meter := newMeter(t)
+			tr := newTransport(t, transport.Config{Template: s.template(mode), MeterProvider: meter.provider})
+			u := upgrade(t, tr, upgradeRequest(t, s.URL, "websocket"))
+			end(u)
+			if _, err := io.Copy(io.Discard, u); err != nil {
+				t.Errorf("reading to the end: %v", err)
+			}
+			u.Close()
+			wantClose(t, tr, meter, "upgraded", by)
+		}
+	})
 }
 
 func TestGoAwayDuringAStreamClosesAfterIt(t *testing.T) {
@@ -198,32 +221,31 @@ func TestMalformedResponseIsABrokenExchange(t *testing.T) {
 }
 
 func TestAgreedLastExchangeIsCountedAsSuch(t *testing.T) {
-	inModes(t, func(t *testing.T, mode string) {
-		if mode == "h2" {
-			t.Skip("HTTP/2 has no Connection: close")
-		}
-		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/server" {
-				w.Header().Set("Connection", "close")
+	for _, mode := range []string{"h1", "https1"} { // HTTP/2 has no Connection: close
+		t.Run(mode, func(t *testing.T) {
+			s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/server" {
+					w.Header().Set("Connection", "close")
+				}
+				io.WriteString(w, "last words")
+			}))
+			for _, who := range []string{"server", "client"} {
+				meter := newMeter(t)
+				tr := newTransport(t, transport.Config{Template: s.template(mode), MeterProvider: meter.provider})
+				req := newRequest(t, "GET", s.URL+"/"+who, nil)
+				req.Close = who == "client"
+				if _, _, err := get1(tr, req); err != nil {
+					t.Fatal(err)
+				}
+				await(t, "the close", func() bool { return tr.Stats().Closed == 1 })
+				// Both close at the same time.
+				got := meter.closes(t)
+				if got["connection_close local"]+got["connection_close peer"]+got["connection_close unknown"] != 1 {
+					t.Errorf("asked for by the %s: closes counted: %v, want one by agreement", who, got)
+				}
 			}
-			io.WriteString(w, "last words")
-		}))
-		for _, who := range []string{"server", "client"} {
-			meter := newMeter(t)
-			tr := newTransport(t, transport.Config{Template: s.template(mode), MeterProvider: meter.provider})
-			req := newRequest(t, "GET", s.URL+"/"+who, nil)
-			req.Close = who == "client"
-			if _, _, err := get1(tr, req); err != nil {
-				t.Fatal(err)
-			}
-			await(t, "the close", func() bool { return tr.Stats().Closed == 1 })
-			// Both close at the same time.
-			got := meter.closes(t)
-			if got["connection_close local"]+got["connection_close peer"]+got["connection_close unknown"] != 1 {
-				t.Errorf("asked for by the %s: closes counted: %v, want one by agreement", who, got)
-			}
-		}
-	})
+		})
+	}
 }
 
 func TestFailedSetupIsCounted(t *testing.T) {

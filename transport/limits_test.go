@@ -205,32 +205,36 @@ func TestIdleConnTimeoutCloses(t *testing.T) {
 		{10 * time.Second, 0, 10 * time.Second}, {0, 5 * time.Second, 5 * time.Second}, {10 * time.Second, 5 * time.Second, 5 * time.Second},
 		{0, 0, hour}, {10 * time.Second, -1, hour}, {-1, 0, hour},
 	} {
-		t.Run(fmt.Sprintf("template %v, config %v", c.template, c.config), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, m *memory, tmpl *http.Transport) {
-				tmpl.IdleConnTimeout = c.template
-				tr := newTransport(t, transport.Config{Template: tmpl, IdleConnTimeout: c.config})
-				burst(t, tr, 1, "a.example")
-				pass(c.want - 2*time.Second)
-				burst(t, tr, 1, "a.example") // begins the time anew
-				if c.want == hour {
-					pass(24 * hour)
-					synctest.Wait()
-					if got := m.open.Load(); got != 1 {
-						t.Errorf("%d open after a day, want 1: there is no limit", got)
+		for _, mode := range []string{"h1", "h2"} {
+			t.Run(fmt.Sprintf("%s, template %v, config %v", mode, c.template, c.config), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					m := newMemory()
+					s, tmpl := m.serve(t, mode, http.NotFoundHandler())
+					tmpl.IdleConnTimeout = c.template
+					tr := newTransport(t, transport.Config{Template: tmpl, IdleConnTimeout: c.config})
+					mustGet(t, &http.Client{Transport: tr}, s.URL)
+					pass(c.want - 2*time.Second)
+					mustGet(t, &http.Client{Transport: tr}, s.URL) // begins the time anew
+					if c.want == hour {
+						pass(24 * hour)
+						synctest.Wait()
+						if got := m.open.Load(); got != 1 {
+							t.Errorf("%d open after a day, want 1: there is no limit", got)
+						}
+						return
 					}
-					return
-				}
-				pass(c.want - time.Millisecond)
-				if st := tr.Stats(); st.Opened != 1 || m.open.Load() != 1 {
-					t.Errorf("%d opened, %d open just before the timeout, want 1 and 1", st.Opened, m.open.Load())
-				}
-				pass(200 * time.Millisecond)
-				synctest.Wait()
-				if st := tr.Stats(); st.Closed != 1 || m.open.Load() != 0 {
-					t.Errorf("%d closed, %d open just after the timeout, want 1 and 0", st.Closed, m.open.Load())
-				}
+					pass(c.want - time.Millisecond)
+					if st := tr.Stats(); st.Opened != 1 || m.open.Load() != 1 {
+						t.Errorf("%d opened, %d open just before the timeout, want 1 and 1", st.Opened, m.open.Load())
+					}
+					pass(200 * time.Millisecond)
+					synctest.Wait()
+					if st := tr.Stats(); st.Closed != 1 || m.open.Load() != 0 {
+						t.Errorf("%d closed, %d open just after the timeout, want 1 and 0", st.Closed, m.open.Load())
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -343,112 +347,19 @@ func TestDisableKeepAlivesClosesAfterEachResponse(t *testing.T) {
 	})
 }
 
-// timed reports an error together with the time that it took.
-func timed(f func() error) string {
-	start := time.Now()
-	err := f()
-	return fmt.Sprintf("%s\nafter %v", describe(err), time.Since(start))
-}
-
-func TestResponseHeaderTimeoutIsThatOfNetHTTP(t *testing.T) {
-	inModes(t, func(t *testing.T, mode string) {
-		synctest.Test(t, func(t *testing.T) {
-			s, tmpl := newMemory().serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/late header" {
-					pass(time.Minute)
-				}
-				w.WriteHeader(http.StatusOK)
-				http.NewResponseController(w).Flush()
-				pass(time.Minute) // a body may take as long as it likes
-			}))
-			tmpl.ResponseHeaderTimeout = 10 * time.Second
-			for _, path := range []string{"/late header", "/late body"} {
-				sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
-					return timed(func() error {
-						_, _, err := get1(rt, newRequest(t, "GET", s.URL+strings.ReplaceAll(path, " ", "%20"), nil))
-						return err
-					})
-				})
-			}
-		})
-	})
-}
-
-func TestMaxResponseHeaderBytesIsThatOfNetHTTP(t *testing.T) {
-	inModes(t, func(t *testing.T, mode string) {
-		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/long" {
-				w.Header().Set("Long", strings.Repeat("x", 20_000))
-			}
-		}))
-		for _, limit := range []int64{0, 10_000, 100_000} {
-			for _, path := range []string{"/short", "/long"} {
-				tmpl := s.template(mode)
-				tmpl.MaxResponseHeaderBytes = limit
-				sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
-					_, resp, err := get1(rt, newRequest(t, "GET", s.URL+path, nil))
-					if err != nil {
-						return err.Error()
-					}
-					return fmt.Sprint(len(resp.Header.Get("Long")))
-				})
-			}
+func TestDisableKeepAlivesKeepsNoConnectionThatNobodyUsed(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *memory, tmpl *http.Transport) {
+		slowTo("a.example", tmpl).DisableKeepAlives = true
+		tr := newTransport(t, transport.Config{Template: tmpl})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		if _, _, err := get1(tr, newRequest(t, "GET", "http://a.example/", nil).WithContext(ctx)); err == nil {
+			t.Error("a request was answered without a connection")
 		}
-	})
-}
-
-func TestTLSHandshakeTimeoutIsThatOfNetHTTP(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var there []net.Conn
-		defer func() {
-			for _, c := range there {
-				c.Close()
-			}
-		}()
-		tmpl := &http.Transport{TLSHandshakeTimeout: 7 * time.Second}
-		tmpl.DialContext = func(context.Context, string, string) (net.Conn, error) {
-			here, mute := net.Pipe()
-			there = append(there, mute)
-			return here, nil
-		}
-		sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
-			return timed(func() error {
-				_, _, err := get1(rt, newRequest(t, "GET", "https://a.example/", nil))
-				return err
-			})
-		})
-	})
-}
-
-func TestExpectContinueTimeoutIsThatOfNetHTTP(t *testing.T) {
-	inModes(t, func(t *testing.T, mode string) {
-		for _, timeout := range []time.Duration{0, 2 * time.Second, time.Minute} {
-			synctest.Test(t, func(t *testing.T) {
-				s, tmpl := newMemory().serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					pass(10 * time.Second)
-					io.Copy(io.Discard, r.Body) // asks for it, and waits
-				}))
-				tmpl.ExpectContinueTimeout = timeout
-				sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
-					var sent time.Duration
-					start := time.Now()
-					read := false
-					req := newRequest(t, "POST", s.URL, readerFunc(func(p []byte) (int, error) {
-						if read {
-							return 0, io.EOF
-						}
-						read = true
-						sent = time.Since(start)
-						return copy(p, "body"), nil
-					}))
-					req.Header.Set("Expect", "100-continue")
-					_, resp, err := get1(rt, req)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return fmt.Sprintf("%s, the body was sent after %v", resp.Status, sent)
-				})
-			})
+		pass(time.Minute)
+		synctest.Wait()
+		if st := tr.Stats(); st.Opened != 1 || m.open.Load() != 0 {
+			t.Errorf("%d opened, %d open, want 1 and 0: nobody is there to use it", st.Opened, m.open.Load())
 		}
 	})
 }

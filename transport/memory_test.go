@@ -138,7 +138,7 @@ func (s *stream) change(f func()) {
 
 func (s *stream) read(p []byte) (int, error) {
 	for {
-		n, err, changed := s.tryRead(p)
+		n, changed, err := s.tryRead(p)
 		if changed == nil {
 			return n, err
 		}
@@ -147,22 +147,22 @@ func (s *stream) read(p []byte) (int, error) {
 }
 
 // tryRead reads, or says what to wait for.
-func (s *stream) tryRead(p []byte) (int, error, <-chan struct{}) {
+func (s *stream) tryRead(p []byte) (int, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.err == net.ErrClosed:
-		return 0, s.err, nil
+		return 0, nil, s.err
 	case s.expired:
-		return 0, os.ErrDeadlineExceeded, nil
+		return 0, nil, os.ErrDeadlineExceeded
 	case len(s.data) > 0:
 		n := copy(p, s.data)
 		s.data = s.data[n:]
 		return n, nil, nil
 	case s.err != nil:
-		return 0, s.err, nil
+		return 0, nil, s.err
 	}
-	return 0, nil, s.changed
+	return 0, s.changed, nil
 }
 
 func (s *stream) write(p []byte) (n int, err error) {

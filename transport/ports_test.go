@@ -44,9 +44,10 @@ func TestBurstsWithAThousandLocalPortsNeverFailToDial(t *testing.T) {
 			timeWaits := netlab.Count(t, func(s netlab.Socket) bool { return s.State == netlab.TimeWait })
 			t.Logf("%d bursts; %+v; the kernel has %d TIME_WAITs", b.sent, st, timeWaits)
 			want := fmt.Sprintf("%d accepted, %d answered", st.Opened, st.Exchanges)
-			if got, _ := mustGet(t, b.client, url+"/counts"); got != want {
-				t.Errorf("the server has %s, want %s, as Stats has it", got, want)
-			}
+			await(t, "the server to have "+want+", as Stats has it", func() bool {
+				got, _ := mustGet(t, b.client, url+"/counts")
+				return got == want
+			})
 			if timeWaits > int(st.TimeWaits) {
 				t.Errorf("the kernel has %d TIME_WAITs, more than the %d that Stats counts", timeWaits, st.TimeWaits)
 			}

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -197,4 +201,61 @@ func (s *socksServer) log() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.asked)
+}
+
+func TestRequestsGoThroughSOCKS5AsWithNetHTTP(t *testing.T) {
+	for _, scheme := range []string{"socks5", "socks5h"} {
+		inModes(t, func(t *testing.T, mode string) {
+			for name, host := range map[string]string{"address": "127.0.0.1", "name": "site.example"} {
+				t.Run(scheme+" "+name, func(t *testing.T) {
+					var target site
+					s := serve(t, mode, &target)
+					p := serveSOCKS(t, "ann", "secret")
+					tmpl := trusting(mode)
+					tmpl.Proxy = http.ProxyURL(&url.URL{Scheme: scheme, Host: p.Addr().String(), User: url.UserPassword("ann", "secret")})
+					url := strings.Replace(s.URL, "127.0.0.1", host, 1)
+					sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string { return target.report(t, rt, url) })
+					want := net.JoinHostPort(host, url[strings.LastIndexByte(url, ':')+1:])
+					if got := p.log(); !slices.Equal(got, []string{want, want}) {
+						t.Errorf("the proxy was asked for %v by two transports, want %s once by each", got, want)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestSOCKS5RefusalsReadAsWithNetHTTP(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	p := serveSOCKS(t, "ann", "secret")
+	open := serveSOCKS(t, "", "")
+	for name, via := range map[string]*url.URL{
+		"wrong password":   {Scheme: "socks5", Host: p.Addr().String(), User: url.UserPassword("ann", "guess")},
+		"no password":      {Scheme: "socks5", Host: p.Addr().String()},
+		"target is closed": {Scheme: "socks5", Host: open.Addr().String()},
+		"none needed":      {Scheme: "socks5", Host: open.Addr().String(), User: url.UserPassword("ann", "secret")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmpl := &http.Transport{Proxy: http.ProxyURL(via)}
+			sameOnBoth(t, tmpl, func(t *testing.T, rt http.RoundTripper) string {
+				_, _, err := get1(rt, newRequest(t, "GET", "http://"+closed.Addr().String(), nil))
+				return withoutPorts(err)
+			})
+		})
+	}
+}
+
+var localPort = regexp.MustCompile(`127\.0\.0\.1:\d+->`)
+
+// withoutPorts is an error's text without the numbers of local ports, which
+// are others each time.
+func withoutPorts(err error) string {
+	if err == nil {
+		return "no error"
+	}
+	return localPort.ReplaceAllString(err.Error(), "127.0.0.1:port->")
 }

@@ -15,7 +15,8 @@ import (
 
 // upgrades is a handler that answers an upgrade with an echo, in capitals, and
 // everything else with the protocol that it came by. The 101 and the first word
-// leave in one packet. When the client has sent all, so has the server.
+// leave in one packet. When the client has sent all, so has the server, and
+// when it says quit.
 func upgrades(w http.ResponseWriter, r *http.Request) {
 	protocol := r.Header.Get("Upgrade")
 	if protocol == "" {
@@ -37,7 +38,7 @@ func upgrades(w http.ResponseWriter, r *http.Request) {
 	rw.Flush()
 	for {
 		line, err := rw.ReadString('\n')
-		if err != nil {
+		if err != nil || line == "quit\n" {
 			io.WriteString(c, "bye\n")
 			return
 		}

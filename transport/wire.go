@@ -186,7 +186,11 @@ func (w *wire) close() (dialer.CloseRecord, error) {
 // knows: its close_notify comes before the FIN (RFC 8446, section 6.1), and a
 // peer may answer ours with its own FIN before ours goes out.
 func (w *wire) began(by dialer.Initiator) dialer.Initiator {
-	if by == dialer.Local && w.broke.Load() && !w.halfClosed.Load() {
+	switch {
+	case by == dialer.UnknownInitiator:
+	case w.halfClosed.Load():
+		return dialer.Local
+	case w.broke.Load():
 		return dialer.Peer
 	}
 	return by
