@@ -252,7 +252,9 @@ func (l *mixedLoad) trip(rt http.RoundTripper, req *http.Request) (*http.Respons
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.used[info.Conn] = l.used[info.Conn]
+		if _, known := l.used[info.Conn]; !known {
+			l.used[info.Conn] = false
+		}
 		last = info.Conn
 	}})
 	resp, err := rt.RoundTrip(req.WithContext(ctx))
