@@ -13,7 +13,8 @@ import (
 // that was handed out has to be closed once.
 type payload struct {
 	data []byte
-	fail error // what reading ends with; nil: io.EOF
+	fail error  // what reading ends with; nil: io.EOF
+	last func() // called before it fails; nil: nothing
 
 	mu      sync.Mutex // guards readers
 	readers []*payloadReader
@@ -50,6 +51,9 @@ func (p *payload) attach(req *http.Request, again bool) {
 func (r *payloadReader) Read(b []byte) (int, error) {
 	n, err := r.r.Read(b)
 	if err == io.EOF && r.p.fail != nil {
+		if r.p.last != nil {
+			r.p.last()
+		}
 		err = r.p.fail
 	}
 	return n, err

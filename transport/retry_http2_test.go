@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -55,6 +56,9 @@ func TestRefusedStreamIsOpenedAgainAlsoForPOST(t *testing.T) {
 			c.tune = func(tmpl *http.Transport) { tmpl.ExpectContinueTimeout = time.Hour }
 			got := c.ours(t, "h2")
 			got.want(t, test.want, test.arrived)
+			if got.err != nil && !strings.Contains(got.err.Error(), "REFUSED_STREAM") {
+				t.Errorf("error %v, want that the stream was refused", got.err)
+			}
 			if got.accepts != 1 {
 				t.Errorf("%d connections were opened, want 1: it was the stream that was refused", got.accepts)
 			}

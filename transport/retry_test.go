@@ -225,6 +225,11 @@ func TestPOSTWhoseFirstWriteFailsIsSentOnAnotherConnection(t *testing.T) {
 	}
 }
 
+// There is no retry either: a new connection has not gone stale.
+func TestPOSTOfWhichNothingCouldBeWrittenDoesNotClaimThatItMayHaveBeenSent(t *testing.T) {
+	try{method: "POST", body: small(), again: true, fails: true, fresh: true}.ours(t, "h1").want(t, failed, 0)
+}
+
 func TestIdleConnectionThatTheServerHasLeftIsNotUsed(t *testing.T) {
 	for name, farewell := range farewells {
 		for _, mode := range farewellModes(name) {
@@ -318,6 +323,35 @@ func TestErrorOfTheRequestsBodyIsReturnedAndNeverRetried(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// What is to blame is the body, though the connection was lost as well.
+func TestErrorOfTheRequestsBodyCountsMoreThanTheLossOfTheConnection(t *testing.T) {
+	boom := errors.New("the disk is broken")
+	for _, mode := range []string{"h1", "https1"} { // an HTTP/2 stream ends without waiting for its body
+		t.Run(mode, func(t *testing.T) {
+			strike := newStrike()
+			s := servePeers(t, mode, try{fate: func(p *peer) bool {
+				p.head()
+				<-strike.wait
+				p.reset()
+				return false
+			}}.server(strike))
+			tap := new(tap)
+			tr := newTransport(t, transport.Config{Template: tap.on(s.template())})
+			mustGet(t, &http.Client{Transport: tr}, s.url)
+			strike.seen = tap.conn(0).isClosed
+			body := &payload{data: make([]byte, 100), fail: boom, last: func() { strike.now(t) }}
+			req, _ := http.NewRequest("POST", s.url+tryPath, nil)
+			req.Header["Idempotency-Key"] = nil
+			body.attach(req, true)
+			_, err := tr.RoundTrip(req)
+			body.checkClosed(t, true)
+			if !errors.Is(err, boom) || s.arrived(tryPath) != 1 {
+				t.Errorf("%v after %d arrivals, want the body's error after 1", err, s.arrived(tryPath))
+			}
+		})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 // tap dials for a transport and keeps hold of what it dialed.
 type tap struct {
+	cut   bool       // connections refuse to write from the start
 	mu    sync.Mutex // guards conns
 	conns []*tapped  // in the order of dialing
 }
@@ -32,6 +33,7 @@ func (tap *tap) on(tmpl *http.Transport) *http.Transport {
 			return nil, err
 		}
 		tc := &tapped{Conn: c, closed: make(chan struct{})}
+		tc.cut.Store(tap.cut)
 		tap.mu.Lock()
 		defer tap.mu.Unlock()
 		tap.conns = append(tap.conns, tc)

@@ -90,7 +90,7 @@ func (c try) over(t *testing.T, mode string, returned func(*testing.T, error), m
 	t.Helper()
 	strike := newStrike()
 	s := servePeers(t, mode, c.server(strike))
-	tap := new(tap)
+	tap := &tap{cut: c.fails && c.fresh}
 	tmpl := tap.on(s.template())
 	strike.seen = func() bool { return tap.conn(0).isClosed() }
 	if c.tune != nil {
@@ -102,7 +102,7 @@ func (c try) over(t *testing.T, mode string, returned func(*testing.T, error), m
 			t.Fatalf("the request before: got body %q", body)
 		}
 	}
-	if c.fails {
+	if c.fails && !c.fresh {
 		tap.conn(0).cut.Store(true)
 	}
 	req := c.request(t, s.url, strike)
