@@ -137,12 +137,10 @@ func (b *body) tunnel() bool { return b.a.x.req.Method == http.MethodConnect }
 // abandon ends the exchange and with it the connection, by RST: what is still
 // on its way is unwanted.
 func (b *body) abandon(why reason) {
-	c := b.a.conn
 	if b.tunnel() {
-		c.because(reasonUpgrade)
+		b.a.x.spoil(reasonUpgrade, false)
 	} else {
-		c.because(why)
-		c.wire.reset.Store(true)
+		b.a.x.spoil(why, true)
 	}
 	b.rc.Close()
 	b.end(false)

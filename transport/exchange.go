@@ -73,13 +73,22 @@ func (x *exchange) follow(caller context.Context) {
 // abort cancels the exchange. The connection of an HTTP/1 one is lost with it:
 // nobody wants what is still on its way, so it need not leave a TIME_WAIT.
 func (x *exchange) abort(cause error) {
+	x.spoil(reasonCanceled, true)
+	x.cancel(cause)
+}
+
+// spoil says why the HTTP/1 connection in use is about to be closed, and whether
+// by RST. One that the exchange has left may be somebody else's already.
+func (x *exchange) spoil(why reason, reset bool) {
 	x.mu.Lock()
-	if x.conn != nil {
-		x.conn.because(reasonCanceled)
+	defer x.mu.Unlock()
+	if x.conn == nil {
+		return
+	}
+	x.conn.because(why)
+	if reset {
 		x.conn.wire.reset.Store(true)
 	}
-	x.mu.Unlock()
-	x.cancel(cause)
 }
 
 // use notes the HTTP/1 connection that the exchange runs on.
