@@ -1,25 +1,36 @@
 package dialer
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"syscall"
 )
 
 // attempt is what a dial does with one destination address: one source after
-// the other. The dialing's mutex guards it.
+// the other. The dialing's mutex guards it, but for setup, which belongs to the
+// control function that runs for it.
 type attempt struct {
+	ask
 	address string // as net writes it: the name it goes by in ConnectDone and when dialed again
-	dst     netip.AddrPort
-	linger  int // what the user's Control set SO_LINGER to, for the winner to get back; negative is off
 
 	running   bool // between control and ConnectDone
 	connected bool
-	lease     *lease       // of the source in use; nil without Sources
-	tried     []netip.Addr // sources that failed
-	self      netip.Addr   // source that may have connected to itself, to be tried again when no other is left
-	err       error        // of the last socket or run that failed
+	lease     *lease          // of the source in use; nil without one
+	raw       syscall.RawConn // of the last socket
+	refusals  int             // of explicit ports
+	outcome   outcome         // of the last choice
+	self      netip.Addr      // source that may have connected to itself, to be tried again when no other is left
+	noPorts   bool            // some source had no port
+	err       error           // of the last socket or run that failed
+
+	setup setup
 }
+
+// maxRefusals bounds how many explicit ports a dial tries on one source.
+const maxRefusals = 64
 
 // repeat notes that net makes another socket for the address, and why.
 func (a *attempt) repeat() {
@@ -28,19 +39,77 @@ func (a *attempt) repeat() {
 	}
 	// Either the source had no port left, or it is the destination's own
 	// address and the kernel gave it the destination's own port.
-	if src := a.lease.src; src == a.dst.Addr() || a.dst.Addr().IsUnspecified() {
+	if src := a.lease.src; src.IsValid() && (src == a.dst.Addr() || a.dst.Addr().IsUnspecified()) {
 		a.self = src
+		a.noPorts, a.err = true, errNoPort
+		a.try(src)
+		a.giveBack()
+		return
 	}
 	a.fail(errNoPort)
 }
 
 // fail notes the error and takes the source away.
 func (a *attempt) fail(err error) {
+	f := faultOf(err)
 	a.err = err
-	if a.lease != nil && faultOf(err) != notSource && !slices.Contains(a.tried, a.lease.src) {
-		a.tried = append(a.tried, a.lease.src)
+	a.noPorts = a.noPorts || f == noPort
+	switch {
+	case a.lease == nil && len(a.from) == 0 && f == noPort:
+		ports.refuse(&a.ask, callError(err))
+		a.outcome = outOfPorts
+	case a.lease == nil:
+	case f == notSource:
+		a.giveBack()
+	default:
+		a.refused(f, err)
 	}
-	a.giveBack()
+}
+
+// refused deals with a source that the kernel would not dial from.
+func (a *attempt) refused(f fault, err error) {
+	src := a.lease.src
+	a.lease.refused(f, callError(err))
+	a.lease = nil
+	if f == notOurs {
+		interfaceAddrs.forget(src)
+	}
+	if !src.IsValid() {
+		if f == noPort {
+			a.outcome = outOfPorts
+		}
+		return
+	}
+	if f == noPort && a.explicit != (PortRange{}) {
+		if a.refusals++; a.refusals < maxRefusals {
+			return // it has other ports
+		}
+	}
+	a.try(src)
+}
+
+// try notes that the source was tried.
+func (a *attempt) try(src netip.Addr) {
+	if !slices.Contains(a.tried, src) {
+		a.tried = append(a.tried, src)
+	}
+}
+
+// exhausted reports whether the attempt ended for want of a port.
+func (a *attempt) exhausted() bool {
+	return a.err != nil && (a.outcome == outOfPorts || a.noPorts)
+}
+
+// unfinished reports whether the attempt failed because of its source and there
+// are others to try.
+func (a *attempt) unfinished() bool {
+	return a.outcome == chosen && faultOf(a.err) != notSource && a.from.left(a.dst.Addr().Is6(), a.tried)
+}
+
+// again readies the attempt for a lease that it has waited for.
+func (a *attempt) again(l *lease) {
+	a.tried, a.noPorts, a.self, a.refusals = a.tried[:0], false, netip.Addr{}, 0
+	a.lease, a.outcome = l, chosen
 }
 
 // end is for an attempt that is over, whatever came of it.
@@ -50,8 +119,28 @@ func (a *attempt) end() {
 }
 
 func (a *attempt) giveBack() {
-	a.lease.release()
+	a.lease.release(false)
 	a.lease = nil
+}
+
+// reason is the error of an attempt for which no source is left.
+func (a *attempt) reason() error {
+	if a.outcome == outOfPorts || a.noPorts {
+		return ports.exhausted(&a.ask)
+	}
+	err := ErrNoSource
+	if call := callError(a.err); call != nil {
+		err = call
+	}
+	return &SourceError{Destination: a.dst, Sources: slices.Clone(a.tried), Err: err}
+}
+
+// callError is the system call's error in err, nil if there is none.
+func callError(err error) error {
+	if call := (*os.SyscallError)(nil); errors.As(err, &call) {
+		return call
+	}
+	return nil
 }
 
 // destination parses the address that net gives to control functions. Without a

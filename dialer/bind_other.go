@@ -2,14 +2,11 @@
 
 package dialer
 
-import (
-	"errors"
-	"net/netip"
-	"syscall"
-)
-
 // bindsInControl is false where net binds every socket itself (Windows, for
 // ConnectEx), which fails on one that is bound already.
 const bindsInControl = false
 
-func bind(syscall.RawConn, netip.Addr, string, bool) error { return errors.ErrUnsupported }
+// visit has nothing to do.
+func (s *setup) visit(uintptr) {}
+
+type sockaddrs struct{}

@@ -3,7 +3,6 @@
 package dialer
 
 import (
-	"errors"
 	"net/netip"
 	"os"
 	"syscall"
@@ -12,24 +11,23 @@ import (
 // bindsInControl says that a socket may be bound before net connects it.
 const bindsInControl = true
 
-// bind binds the socket to the source. The kernel takes a port at the same time.
-func bind(c syscall.RawConn, src netip.Addr, zone string, _ bool) error {
-	var err error
-	cerr := c.Control(func(fd uintptr) {
-		err = os.NewSyscallError("bind", syscall.Bind(int(fd), sockaddr(src, zone)))
-	})
-	return errors.Join(cerr, err)
+// visit binds the socket to the source. The kernel takes a port at the same time.
+func (s *setup) visit(fd uintptr) {
+	if s.src.IsValid() {
+		s.err = os.NewSyscallError("bind", syscall.Bind(int(fd), sockaddr(s.src, s.zone)))
+	}
 }
 
-// sockaddr is the source without a port. A link-local one is in the zone of the
-// destination.
-func sockaddr(src netip.Addr, zone string) syscall.Sockaddr {
-	if src.Is4() {
-		return &syscall.SockaddrInet4{Addr: src.As4()}
+// sockaddr is the source. A link-local one is in the zone of the destination.
+func sockaddr(src netip.AddrPort, zone string) syscall.Sockaddr {
+	if a := src.Addr(); a.Is4() {
+		return &syscall.SockaddrInet4{Addr: a.As4(), Port: int(src.Port())}
 	}
-	sa := &syscall.SockaddrInet6{Addr: src.As16()}
-	if src.IsLinkLocalUnicast() {
+	sa := &syscall.SockaddrInet6{Addr: src.Addr().As16(), Port: int(src.Port())}
+	if src.Addr().IsLinkLocalUnicast() {
 		sa.ZoneId = zoneID(zone)
 	}
 	return sa
 }
+
+type sockaddrs struct{}

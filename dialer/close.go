@@ -85,9 +85,12 @@ func (c *Conn) Reset() error {
 // giveBack ends the connection's count on its source. The port is free, or in
 // TIME_WAIT, from now on.
 func (c *Conn) giveBack() {
+	record, _ := c.CloseRecord()
 	if c.lease != nil {
-		c.lease.release()
+		c.lease.release(record.TimeWait)
 		c.dropped.Stop()
+	} else if !record.TimeWait {
+		ports.freed(c.RemoteAddr())
 	}
 }
 

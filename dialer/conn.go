@@ -40,15 +40,18 @@ type Conn struct {
 // Wrap makes a Conn of a TCP connection that something else dialed or accepted.
 // It counts from here on. From now on the connection should be used through the
 // Conn only.
-func Wrap(c *net.TCPConn) *Conn { return newConn(c, nil) }
+func Wrap(c *net.TCPConn) *Conn { return newConn(c, nil, nil) }
 
-func newConn(tc *net.TCPConn, l *lease) *Conn {
-	c := &Conn{TCPConn: tc, lease: l, opened: time.Now(), linger: -1}
-	c.raw, _ = tc.SyscallConn() // fails for a nil connection only
+// newConn makes a Conn. raw is tc's, if it is at hand.
+func newConn(tc *net.TCPConn, raw syscall.RawConn, l *lease) *Conn {
+	c := &Conn{TCPConn: tc, raw: raw, lease: l, opened: time.Now(), linger: -1}
+	if raw == nil {
+		c.raw, _ = tc.SyscallConn() // fails for a nil connection only
+	}
 	if l != nil {
 		// On the TCPConn, not on c: it may be kept through NetConn. When it is
 		// lost, package net closes the socket.
-		c.dropped = runtime.AddCleanup(tc, (*lease).release, l)
+		c.dropped = runtime.AddCleanup(tc, (*lease).lost, l)
 	}
 	return c
 }

@@ -73,8 +73,8 @@ func TestSourcesThatAreNotOursAreSkipped(t *testing.T) {
 				worst = max(worst, len(h.events)/2)
 				checkPaired(t, h.events, test.addr, len(h.events)/2)
 			}
-			if worst != test.attempts {
-				t.Errorf("got up to %d attempts, want %d", worst, test.attempts)
+			if worst > test.attempts {
+				t.Errorf("got up to %d attempts, want at most %d", worst, test.attempts)
 			}
 			_, err := (&dialer.Dialer{Sources: []netip.Prefix{bad}}).Dial("tcp", test.addr)
 			var se *dialer.SourceError

@@ -50,24 +50,30 @@ type Dialer struct {
 	// ControlContext is Control with the context of the dial.
 	ControlContext func(ctx context.Context, network, address string, c syscall.RawConn) error
 
+	// LocalAddr is net.Dialer's, for networks other than TCP. With TCP it is
+	// refused: it takes its port from every other connection of the host, and 64k
+	// of them are all there are. Use Sources.
+	LocalAddr net.Addr
+
 	// Sources are the local addresses to dial from. A /32 or /128 is one
 	// address. A shorter prefix is any address in it, chosen anew for each
 	// dial; of IPv4 prefixes shorter than /31 the first (network) and last
 	// (broadcast) address are left out. On Linux the addresses of a prefix need
 	// not be configured one by one, but the network must route them to this
 	// host and this host must take them for its own (ip route add local PREFIX
-	// dev lo); otherwise dials from them fail or hang.
+	// dev lo); otherwise dials from them fail or hang. No two may overlap.
 	//
 	// A destination is dialed only from sources of its own family; if there is
-	// none, that attempt fails with ErrNoSource. Among several, the address
-	// with the fewest open connections of this process to that destination
-	// (address and port) is taken, and equals take turns. All Dialers of the
-	// process share these counts. If a source has no port left for the
-	// destination, or cannot reach it, the dial goes on with the next; all of a
-	// prefix of up to 256 addresses is tried, and 8 random ones of a larger.
+	// none, that attempt fails with ErrNoSource. Among several, Chooser chooses.
+	// If a source has no port left for the destination, cannot reach it, or is
+	// no address of this host any more, the dial goes on with the next; all of a
+	// prefix of up to 256 addresses is tried, and 8 random ones of a larger. Such
+	// a source is then left out, for up to a second at a time if it is not this
+	// host's and up to 30 seconds if it cannot reach the destination, unless
+	// there is no other.
 	//
-	// Empty, the kernel chooses for every dial. Networks other than TCP are
-	// dialed without Sources.
+	// Without Sources and Interfaces, the kernel chooses for every dial.
+	// Networks other than TCP are dialed without them.
 	//
 	// Where IP_BIND_ADDRESS_NO_PORT is missing (everywhere but on Linux 4.2 and
 	// later), the kernel takes the port when the source is bound, so that a
@@ -76,11 +82,56 @@ type Dialer struct {
 	// Happy Eyeballs.
 	Sources []netip.Prefix
 
+	// Interfaces are names of network interfaces whose addresses are sources,
+	// too: all that are global unicast, private ones included (on the loopback
+	// interface, loopback). Addresses that come or go are noticed within a
+	// second. An interface that does not exist has none.
+	Interfaces []string
+
+	// Chooser picks the source of each dial. Nil means MostRoom: the one with
+	// the most ports left for the destination (address and port), equals taking
+	// turns. A source with less than 5 % of its ports left is chosen only if no
+	// other has more. See also [WithSource].
+	//
+	// What is in use is counted over all Dialers of the process; see [Budgets].
+	Chooser Chooser
+
+	// WaitForPort says what a dial does when no source has a local port left for
+	// the destination. False: it fails at once with an *ExhaustedError, mostly
+	// without asking the kernel, which is asked again after a pause of 25 ms that
+	// grows to a second, or when a port of this process comes free. True: it
+	// waits for a port, first come, first served, until Timeout, Deadline or the
+	// context ends it.
+	WaitForPort bool
+
 	// PortRange narrows the local ports that this Dialer's TCP connections use
 	// to those that are also in net.ipv4.ip_local_port_range; one that has none
 	// in common is ignored by the kernel. The zero value narrows nothing.
 	// Ignored before Linux 6.3 and on other systems.
 	PortRange PortRange
+
+	// ExplicitPorts has each connection bound to a port that this package picks,
+	// from a range of its own, instead of leaving the choice to the kernel: for
+	// each source and destination the ports never used come first, then the one
+	// whose use ended longest ago. Such a connection may take over the port of
+	// its own predecessor's TIME_WAIT at once, whatever net.ipv4.tcp_tw_reuse
+	// says, so that a source does not run out of ports by closing. The zero
+	// value is off. Linux only; elsewhere a dial fails with errors.ErrUnsupported.
+	//
+	// Both ends need TCP timestamps (net.ipv4.tcp_timestamps, on by default).
+	// Without them a TIME_WAIT on this side cannot be taken over, and one on
+	// the peer's side may leave a new connection unanswered for a second or
+	// more. That also happens behind a NAT that gives the same port to
+	// different hosts.
+	//
+	// The range must lie outside net.ipv4.ip_local_port_range: a port bound
+	// explicitly is lost to connections that let the kernel choose. It needs
+	// Sources or Interfaces, and excludes PortRange. The sockets carry
+	// SO_REUSEADDR and SO_REUSEPORT. A port that another process uses is passed
+	// over for a minute.
+	ExplicitPorts PortRange
+
+	checked uintptr // where the Sources are that validateSources found good; atomic
 }
 
 // Dial connects to the address on the named network. It is DialContext without
@@ -96,7 +147,10 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 //
 // If ctx ends before the connection stands, the dial fails at once; afterwards
 // ctx has no effect on it. An invalid Dialer fails with what Validate returns.
-// Where no source is left to try, the *net.OpError holds a *[SourceError].
+// The error is a *net.OpError as net.Dialer's is. It holds an *[ExhaustedError]
+// where no local port was left, also if another address of the host failed for
+// another reason; a *[SourceError] where no source could be used; and a
+// *[FilesError] where there was no descriptor for the socket.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := d.Validate(); err != nil {
 		return nil, err
@@ -105,14 +159,37 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	defer cancel()
 	if !isTCP(network) {
 		nd := d.netDialer()
-		nd.Control, nd.ControlContext = d.Control, d.ControlContext
+		nd.LocalAddr, nd.Control, nd.ControlContext = d.LocalAddr, d.Control, d.ControlContext
 		return nd.DialContext(ctx, network, address)
 	}
-	c, err := newDialing(d, network).dial(ctx, address)
+	c, err := d.dialTCP(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+func (d *Dialer) dialTCP(ctx context.Context, network, address string) (*Conn, error) {
+	if d.LocalAddr != nil {
+		return nil, errLocalAddr
+	}
+	dl := d.newDialing(ctx, network)
+	if dst, ok := literal(network, address); ok {
+		dl.literal = true
+		dl.newAttempt(&dl.one, address, dst)
+		defer dl.recycle()
+	}
+	return dl.dial(ctx, address)
+}
+
+// literal parses an address that needs no resolver and is of the network's
+// family: then there is one attempt.
+func literal(network, address string) (netip.AddrPort, bool) {
+	dst, err := netip.ParseAddrPort(address)
+	if err != nil || dst.Addr().Is4In6() {
+		return netip.AddrPort{}, false
+	}
+	return dst, network == "tcp" || (network == "tcp4") == dst.Addr().Is4()
 }
 
 func isTCP(network string) bool {

@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http/httptrace"
 	"net/netip"
-	"os"
-	"slices"
 	"sync"
 	"syscall"
 )
@@ -15,48 +13,157 @@ import (
 // dialing is one dial: net.Dialer's run over the addresses of a host, in which
 // control gives every socket its source, followed by more runs, each over one
 // address alone, while there are addresses that failed for want of a source and
-// have sources left.
+// have sources left, or may wait for a port.
 //
 // In a run net.Dialer may be at work on one IPv4 and one IPv6 address at a time,
-// and the one that loses goes on for a while after the dial has returned.
+// and the one that loses goes on for a while after the dial has returned. With a
+// literal address there is one attempt, and nothing goes on.
 type dialing struct {
 	dialer  *Dialer
 	network string
 	net     net.Dialer
+	literal bool
+	arm     bool    // sockets may be closed inside net: they must leave no TIME_WAIT
+	from    sources // to dial from
+	srcErr  error   // of Interfaces
+	key     string  // the sticky key
+	pinned  [1]netip.Prefix
+	ticket  uint64 // how long it has waited for a port, compared with others
 
 	// mu guards the rest and what the attempts hold. No system call is made
 	// under it.
 	mu       sync.Mutex
 	attempts []*attempt // in the order in which net.Dialer took them up
 	settled  bool       // the dial has returned a connection
+	one      attempt    // the first, with a literal address
 }
 
-func newDialing(d *Dialer, network string) *dialing {
-	dl := &dialing{dialer: d, network: network, net: d.netDialer()}
+// dialings holds those of literal addresses, with which nothing is left running,
+// for the next dial.
+var dialings = sync.Pool{New: func() any {
+	dl := new(dialing)
 	dl.net.ControlContext = dl.control
+	dl.one.setup.init()
+	return dl
+}}
+
+func (d *Dialer) newDialing(ctx context.Context, network string) *dialing {
+	dl := dialings.Get().(*dialing)
+	control := dl.net.ControlContext
+	dl.dialer, dl.network, dl.net = d, network, d.netDialer()
+	dl.net.ControlContext = control
+	dl.sources(ctx)
 	return dl
 }
 
+// recycle is for a dialing of which nothing is left.
+func (dl *dialing) recycle() {
+	run, control, tried, attempts := dl.one.setup.run, dl.net.ControlContext, dl.one.tried[:0], dl.attempts[:0]
+	*dl = dialing{attempts: attempts}
+	dl.net.ControlContext = control
+	dl.one.setup.run, dl.one.tried = run, tried
+	dialings.Put(dl)
+}
+
+// sources finds out where the dial may come from.
+func (dl *dialing) sources(ctx context.Context) {
+	d := dl.dialer
+	if pinned := PinnedSource(ctx); pinned.IsValid() {
+		dl.pinned[0] = netip.PrefixFrom(pinned, pinned.BitLen())
+		dl.from = dl.pinned[:]
+		return
+	}
+	dl.from = d.Sources
+	if len(d.Interfaces) > 0 {
+		var more sources
+		more, dl.srcErr = interfaceAddrs.sources(d.Interfaces)
+		dl.from = append(dl.from[:len(dl.from):len(dl.from)], more...)
+	}
+	if _, sticky := d.Chooser.(Sticky); sticky {
+		dl.key = StickyKey(ctx)
+	}
+}
+
+// bound reports whether the Dialer, not the kernel, chooses the source.
+func (dl *dialing) bound() bool {
+	return len(dl.from) > 0 || len(dl.dialer.Interfaces) > 0
+}
+
+func (dl *dialing) newAttempt(a *attempt, address string, dst netip.AddrPort) {
+	d := dl.dialer
+	a.address = address
+	a.ask = ask{dst: dst, from: dl.from, chooser: d.Chooser, ports: d.PortRange, explicit: d.ExplicitPorts, key: dl.key, tried: a.tried}
+	dl.attempts = append(dl.attempts, a)
+}
+
+// dial connects. The context has its time limit.
 func (dl *dialing) dial(ctx context.Context, address string) (*Conn, error) {
-	if !bindsInControl && len(dl.dialer.Sources) > 0 {
+	if !bindsInControl && dl.bound() {
 		return dl.dialEach(ctx, address)
 	}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: dl.connectDone})
-	c, err := dl.run(ctx, address)
+	// One attempt that nothing can end is closed inside net only if it connects to
+	// itself, by getting the destination's own port from the kernel.
+	dl.arm = !dl.literal || ctx.Done() != nil || ephemeralPorts().all.holds(dl.one.dst.Port())
+	if !dl.literal {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: dl.connectDone})
+	}
+	tc, err := dl.first(ctx, address)
 	for err != nil {
-		a := dl.unfinished()
-		if a == nil {
-			break
+		next := dl.next(ctx, &err)
+		if next == nil {
+			return nil, dl.failure(err)
 		}
-		tried := len(a.tried)
-		if c, err = dl.run(ctx, a.address); err != nil && len(a.tried) == tried {
-			break // the context has ended, or the user's Control refuses
+		tried := len(next.tried)
+		tc, err = dl.run(ctx, next.address)
+		if err != nil && len(next.tried) == tried && next.outcome == chosen && next.lease == nil && next.refusals == 0 {
+			return nil, dl.failure(err) // the context has ended, or the user's Control refuses
 		}
 	}
-	if err != nil {
-		return nil, dl.failure(err)
+	return dl.won(tc)
+}
+
+// first lets net connect, unless it is known beforehand that there is no port.
+func (dl *dialing) first(ctx context.Context, address string) (*net.TCPConn, error) {
+	if dl.literal {
+		if err := dl.choose(ctx, &dl.one); err != nil {
+			dl.one.err = err
+			return nil, &net.OpError{Op: "dial", Net: dl.network, Addr: net.TCPAddrFromAddrPort(dl.one.dst), Err: err}
+		}
 	}
-	return dl.won(c)
+	return dl.run(ctx, address)
+}
+
+// next returns the attempt to go on with after an error: one that has sources
+// left, or one that has waited for a port and got it. It changes the error if the
+// wait was in vain.
+func (dl *dialing) next(ctx context.Context, err *error) *attempt {
+	var out []*attempt
+	dl.mu.Lock()
+	for _, a := range dl.attempts {
+		if a.unfinished() {
+			dl.mu.Unlock()
+			return a
+		}
+		if a.exhausted() {
+			out = append(out, a)
+		}
+	}
+	dl.mu.Unlock()
+	if len(out) == 0 || !dl.dialer.WaitForPort {
+		return nil
+	}
+	asks := make([]*ask, len(out))
+	for i, a := range out {
+		a.tried = a.tried[:0]
+		asks[i] = &a.ask
+	}
+	g, cause := ports.await(ctx, asks, &dl.ticket)
+	if cause != nil {
+		*err = &net.OpError{Op: "dial", Net: dl.network, Addr: net.TCPAddrFromAddrPort(out[0].dst), Err: cause}
+		return nil
+	}
+	out[g.ask].again(g.lease)
+	return out[g.ask]
 }
 
 // run lets net.Dialer connect once. After an error nothing of it is left
@@ -67,6 +174,9 @@ func (dl *dialing) run(ctx context.Context, address string) (*net.TCPConn, error
 		dl.mu.Lock()
 		defer dl.mu.Unlock()
 		for _, a := range dl.attempts {
+			if dl.literal && a.outcome == chosen {
+				a.fail(err)
+			}
 			a.end()
 		}
 		return nil, err
@@ -81,41 +191,43 @@ func (dl *dialing) control(ctx context.Context, network, address string, c sysca
 	if err := dl.dialer.control(ctx, network, address, c); err != nil {
 		return err
 	}
-	linger, err := prepare(c, dl.dialer.PortRange, dl.dialer.hasControl())
-	if err != nil {
-		return err
-	}
-	a := dl.begin(network, address, linger)
-	if len(dl.dialer.Sources) == 0 {
-		return nil
-	}
+	a := dl.begin(network, address)
+	a.raw = c
+	a.setup.begin(dl)
 	for {
-		src, ok := dl.nextSource(a)
-		if !ok {
-			return dl.exhausted(a)
+		if err := dl.choose(ctx, a); err != nil {
+			return err
 		}
-		err := bind(c, src, a.dst.Addr().Zone(), !sources(dl.dialer.Sources).single(src))
+		err := a.setup.apply(network, address, c, a)
 		if err == nil {
 			return nil
 		}
-		dl.refused(a, err)
-		if faultOf(err) == notSource {
+		f := faultOf(err)
+		dl.mu.Lock()
+		a.fail(err)
+		dl.mu.Unlock()
+		if f == notSource || !a.src() {
 			return err
 		}
 	}
 }
 
+// src reports whether the attempt is made from a source of ours.
+func (a *attempt) src() bool { return len(a.from) > 0 }
+
 // begin finds or makes the attempt for the address. If it is running, net
 // repeats it with a new socket, so its source is used up.
-func (dl *dialing) begin(network, address string, linger int) *attempt {
+func (dl *dialing) begin(network, address string) *attempt {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
-	a := dl.find(address)
-	if a == nil {
-		a = &attempt{address: address, dst: destination(network, address)}
-		dl.attempts = append(dl.attempts, a)
+	var a *attempt
+	if dl.literal {
+		a = &dl.one
+	} else if a = dl.find(address); a == nil {
+		a = new(attempt)
+		a.setup.init()
+		dl.newAttempt(a, address, destination(network, address))
 	}
-	a.linger = linger
 	if a.running {
 		a.repeat()
 	}
@@ -132,36 +244,28 @@ func (dl *dialing) find(address string) *attempt {
 	return nil
 }
 
-// nextSource counts a connection on the next source for the attempt.
-func (dl *dialing) nextSource(a *attempt) (netip.Addr, bool) {
+// choose gives the attempt a source, unless it has one.
+func (dl *dialing) choose(ctx context.Context, a *attempt) error {
+	if a.lease != nil {
+		return nil
+	}
+	if len(a.from) == 0 && dl.bound() {
+		return &SourceError{Destination: a.dst, Err: errors.Join(ErrNoSource, dl.srcErr)}
+	}
+	l, o, err := ports.choose(ctx, &a.ask)
+	if err != nil {
+		return err
+	}
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
-	a.lease = connections.choose(a.dst, dl.dialer.Sources, a.tried)
-	if a.lease == nil && a.self.IsValid() {
-		a.lease = connections.add(a.dst, a.self)
+	if o == noneLeft && a.self.IsValid() {
+		l, o = ports.add(a.dst, a.self, a.ports), chosen
 	}
-	if a.lease == nil {
-		return netip.Addr{}, false
+	a.lease, a.outcome = l, o
+	if o != chosen {
+		return a.reason()
 	}
-	return a.lease.src, true
-}
-
-// refused takes the attempt's source away from it.
-func (dl *dialing) refused(a *attempt, err error) {
-	dl.mu.Lock()
-	defer dl.mu.Unlock()
-	a.fail(err)
-}
-
-// exhausted is the error of an attempt for which no source is left.
-func (dl *dialing) exhausted(a *attempt) error {
-	dl.mu.Lock()
-	defer dl.mu.Unlock()
-	err := ErrNoSource
-	if call := (*os.SyscallError)(nil); errors.As(a.err, &call) {
-		err = call
-	}
-	return &SourceError{Destination: a.dst, Sources: slices.Clone(a.tried), Err: err}
+	return nil
 }
 
 // connectDone is the trace hook that ends an attempt. net calls it after the
@@ -177,8 +281,10 @@ func (dl *dialing) connectDone(_, address string, err error) {
 	}
 	a.running = false
 	switch {
-	case err != nil:
+	case err != nil && a.outcome == chosen:
 		a.fail(err)
+	case err != nil:
+		a.err = err
 	case dl.settled:
 		a.end() // it lost, and net closes it
 	default:
@@ -186,23 +292,17 @@ func (dl *dialing) connectDone(_, address string, err error) {
 	}
 }
 
-// unfinished is the first attempt that failed because of its source and has
-// others left.
-func (dl *dialing) unfinished() *attempt {
-	dl.mu.Lock()
-	defer dl.mu.Unlock()
-	for _, a := range dl.attempts {
-		if faultOf(a.err) != notSource && sources(dl.dialer.Sources).left(a.dst.Addr().Is6(), a.tried) {
-			return a
-		}
-	}
-	return nil
-}
-
 // won hands the connection out, with the linger time that the user gave it.
 func (dl *dialing) won(tc *net.TCPConn) (*Conn, error) {
-	l, linger := dl.settle(tc)
-	c := newConn(tc, l)
+	l, raw, linger := dl.settle(tc)
+	l.opened(uint16(tc.LocalAddr().(*net.TCPAddr).Port))
+	if l != nil && !l.src.IsValid() {
+		l = nil
+	}
+	c := newConn(tc, raw, l)
+	if !dl.arm {
+		return c, nil
+	}
 	if err := disarm(c, linger); err != nil {
 		c.Close()
 		return nil, err
@@ -213,7 +313,7 @@ func (dl *dialing) won(tc *net.TCPConn) (*Conn, error) {
 // settle ends the attempts that lost, but for those that net has not closed yet:
 // connectDone ends them. It returns what the winner held. Of each family at most
 // one can be connected, or be running, at the end of a run.
-func (dl *dialing) settle(tc *net.TCPConn) (l *lease, linger int) {
+func (dl *dialing) settle(tc *net.TCPConn) (l *lease, raw syscall.RawConn, linger int) {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
 	dl.settled = true
@@ -222,19 +322,26 @@ func (dl *dialing) settle(tc *net.TCPConn) (l *lease, linger int) {
 	for _, a := range dl.attempts {
 		switch {
 		case a.dst.Addr().Is4() == v4 && (a.connected || a.running):
-			l, linger = a.lease, a.linger
+			l, raw, linger = a.lease, a.raw, a.setup.linger
+			a.lease = nil
 		case !a.running:
 			a.end()
 		}
 	}
-	return l, linger
+	return l, raw, linger
 }
 
 // failure is what the dial returns. net reports the address that failed first;
-// that its family has no source must not hide what another address met.
+// that one has no source, or cannot be reached, must not hide that another had no
+// port, nor what became of one that could be reached.
 func (dl *dialing) failure(err error) error {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
+	for _, a := range dl.attempts {
+		if a.exhausted() {
+			return dl.outOfPorts(a, err)
+		}
+	}
 	if errors.Is(err, ErrNoSource) {
 		for _, a := range dl.attempts {
 			if a.err != nil && !errors.Is(a.err, ErrNoSource) {
@@ -243,30 +350,38 @@ func (dl *dialing) failure(err error) error {
 			}
 		}
 	}
-	return dl.explainLocked(err)
+	return withFiles(dl.explain(err))
 }
 
-// explainLocked puts a SourceError into the error of a source.
-func (dl *dialing) explainLocked(err error) error {
+// outOfPorts is the error of a dial in which an attempt ended for want of a port.
+func (dl *dialing) outOfPorts(a *attempt, err error) error {
+	var e *ExhaustedError
+	if !errors.As(err, &e) || e.Destination != a.dst {
+		e = ports.exhausted(&a.ask)
+		if call := callError(a.err); call != nil && faultOf(call) == noPort {
+			e.Err = call
+		}
+		if !errors.Is(err, ErrPortsExhausted) && faultOf(err) != noPort {
+			e.Other = err
+		}
+	}
+	return &net.OpError{Op: "dial", Net: dl.network, Addr: net.TCPAddrFromAddrPort(a.dst), Err: e}
+}
+
+// explain puts a SourceError into the error of a source.
+func (dl *dialing) explain(err error) error {
 	var op *net.OpError
 	var known *SourceError
-	if !errors.As(err, &op) || errors.As(err, &known) {
-		return err
-	}
-	f := faultOf(err)
-	if f == notSource || f == wrongSource && len(dl.dialer.Sources) == 0 {
+	if len(dl.from) == 0 || faultOf(err) == notSource || !errors.As(err, &op) || errors.As(err, &known) {
 		return err
 	}
 	explained := *op
 	e := &SourceError{Err: op.Err}
 	if op.Addr != nil {
 		if a := dl.find(op.Addr.String()); a != nil {
-			e.Destination, e.Sources = a.dst, slices.Clone(a.tried)
+			e.Destination, e.Sources = a.dst, append([]netip.Addr(nil), a.tried...)
 		}
 	}
 	explained.Err = e
 	return &explained
 }
-
-// errNoPort is what net has met when it repeats an attempt.
-var errNoPort = os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)

@@ -9,4 +9,5 @@ var (
 	errnoAddrNotAvail = []syscall.Errno{10049}        // WSAEADDRNOTAVAIL
 	errnoUnreachable  = []syscall.Errno{10051, 10065} // WSAENETUNREACH, WSAEHOSTUNREACH
 	errnoInvalid      = []syscall.Errno{10022}        // WSAEINVAL
+	errnoFiles        = []syscall.Errno{10024}        // WSAEMFILE
 )

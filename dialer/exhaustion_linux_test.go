@@ -125,16 +125,16 @@ func checkExhausted(t *testing.T, err error, addr string, sources int) {
 		t.Errorf("got %#v, want a *net.OpError of dialing tcp %s, no timeout", err, addr)
 		return
 	}
-	var se *dialer.SourceError
-	if !errors.As(err, &se) {
-		t.Fatalf("got %v, want a *SourceError in it", err)
+	var e *dialer.ExhaustedError
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v, want an *ExhaustedError in it", err)
 	}
-	distinct := slices.Clone(se.Sources)
+	distinct := slices.Clone(e.Sources)
 	slices.SortFunc(distinct, netip.Addr.Compare)
-	if n := len(slices.Compact(distinct)); n != sources || len(se.Sources) != sources || se.Destination.String() != addr {
-		t.Errorf("got %v to %v, want each of %d sources once, to %s", se.Sources, se.Destination, sources, addr)
+	if n := len(slices.Compact(distinct)); n != sources || len(e.Sources) != sources || e.Destination.String() != addr {
+		t.Errorf("got %v to %v, want each of %d sources once, to %s", e.Sources, e.Destination, sources, addr)
 	}
-	if !errors.Is(err, syscall.EADDRNOTAVAIL) || !errors.As(err, new(*os.SyscallError)) || !strings.Contains(err.Error(), "no local port is left") {
+	if !errors.Is(err, dialer.ErrPortsExhausted) || !errors.Is(err, syscall.EADDRNOTAVAIL) || !errors.As(err, new(*os.SyscallError)) || !strings.Contains(err.Error(), "no local port is left") {
 		t.Errorf("got %v, want EADDRNOTAVAIL of a system call, explained", err)
 	}
 }

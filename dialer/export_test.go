@@ -2,18 +2,18 @@ package dialer
 
 import "context"
 
-// Counted is how many destinations and connections the process's ledger holds.
+// Counted is how many connections, attempts and waiters the process's ledger has.
 func Counted() int {
-	connections.mu.Lock()
-	defer connections.mu.Unlock()
-	n := len(connections.open)
-	for _, bySource := range connections.open {
-		n += len(bySource)
+	ports.lock()
+	defer ports.mu.Unlock()
+	n := len(ports.waiting)
+	for _, d := range ports.dests {
+		n += d.used - d.waitsLocked()
 	}
 	return n
 }
 
 // DialEach dials as on systems where net does the binding.
 func (d *Dialer) DialEach(ctx context.Context, network, address string) (*Conn, error) {
-	return newDialing(d, network).dialEach(ctx, address)
+	return d.newDialing(ctx, network).dialEach(ctx, address)
 }

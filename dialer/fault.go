@@ -11,9 +11,10 @@ import (
 type fault uint8
 
 const (
-	notSource   fault = iota // another source would fare no better
-	noPort                   // no local port left for this destination
-	wrongSource              // not an address of this host, or no way from it to the destination
+	notSource fault = iota // another source would fare no better
+	noPort                 // no local port left for this destination
+	noWay                  // no way from the source to this destination
+	notOurs                // not an address of this host
 )
 
 // faultOf judges an error by the system call that failed and its errno.
@@ -29,15 +30,17 @@ func faultOf(err error) fault {
 		switch {
 		case slices.Contains(errnoAddrInUse, errno):
 			return noPort
-		case slices.Contains(errnoAddrNotAvail, errno), slices.Contains(errnoInvalid, errno):
-			return wrongSource
+		case slices.Contains(errnoAddrNotAvail, errno):
+			return notOurs
+		case slices.Contains(errnoInvalid, errno):
+			return noWay
 		}
 	case "connect", "connectex":
 		switch {
 		case slices.Contains(errnoAddrNotAvail, errno), slices.Contains(errnoAddrInUse, errno):
 			return noPort
 		case slices.Contains(errnoUnreachable, errno), slices.Contains(errnoInvalid, errno):
-			return wrongSource
+			return noWay
 		}
 	}
 	return notSource

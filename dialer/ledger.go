@@ -5,105 +5,147 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// ledger counts connections, from the moment that their source is chosen until
-// they are closed, by destination and source. Entries go when they reach zero.
+// ledger knows which local ports the process uses, by destination and source:
+// from the moment that a source is chosen until the connection is closed and the
+// TIME_WAIT it may leave is over.
 type ledger struct {
-	// mu guards what follows. Nothing is called under it that leaves this file,
-	// but for the arithmetic of sources.
-	mu   sync.Mutex
-	open map[netip.AddrPort]map[netip.Addr]int
+	// mu guards what follows, and everything that hangs on it: destinations,
+	// accounts, leases, waiters. No system call and no callback under it.
+	mu    sync.Mutex
+	dests map[netip.AddrPort]*dest
+	empty []*dest // emptied and kept for a while, oldest first
+
+	aside map[netip.Addr]*pause // sources that are no addresses of this host
+
+	scratch []Budget // of chooseLocked
+
+	waits   []wait             // TIME_WAITs of ours, in the order in which they end
+	waiting map[*dest]struct{} // destinations with waiters
+	tickets uint64             // handed to waiters, to tell who waits longer
+	wakes   []time.Duration    // for which a timer is set; the last one is the next
 
 	// turn says at which candidate the search for the next source begins, so
 	// that equals take turns. Destinations share it by hash: it would be too
 	// much to remember for each, and is not worth it where two coincide.
 	turn [256]int
 	seed maphash.Seed
+	born time.Time
+
+	// refused counts the accounts of the kernel's own choice that are paused.
+	// While it is zero, which is nearly always, a dial without Sources has
+	// nothing to ask here.
+	refused atomic.Int32
 }
 
-// connections is the ledger of the process: local ports are a resource of the
-// host, so Dialers that know nothing of each other still compete for them.
-var connections = newLedger()
+// maxEmpty is how many destinations without a port in use are remembered: for
+// their pauses, and because the next dial probably goes there again.
+const maxEmpty = 1024
+
+// ports is the ledger of the process: local ports are a resource of the host, so
+// Dialers that know nothing of each other still compete for them.
+var ports = newLedger()
 
 func newLedger() *ledger {
-	return &ledger{open: make(map[netip.AddrPort]map[netip.Addr]int), seed: maphash.MakeSeed()}
+	return &ledger{
+		dests:   make(map[netip.AddrPort]*dest),
+		aside:   make(map[netip.Addr]*pause),
+		waiting: make(map[*dest]struct{}),
+		seed:    maphash.MakeSeed(),
+		born:    time.Now(),
+	}
 }
 
-// choose picks the source with the fewest connections to dst, leaving out those
-// tried, and counts one on it. It returns nil if none is left.
-func (l *ledger) choose(dst netip.AddrPort, from sources, tried []netip.Addr) *lease {
+// now is the time on the monotonic clock since the ledger was made.
+func (l *ledger) now() time.Duration { return time.Since(l.born) }
+
+// lock takes the mutex and brings the ledger up to date.
+func (l *ledger) lock() time.Duration {
+	now := l.now()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	v6 := dst.Addr().Is6()
-	n := from.count(v6)
-	turn := &l.turn[maphash.Comparable(l.seed, dst)%uint64(len(l.turn))]
-	open := l.open[dst]
-	var best candidate
-	for place, src := range from.candidates(v6, tried) {
-		c := candidate{src, open[src], (place - *turn%n + n) % n}
-		if !best.src.IsValid() || c.before(best) {
-			best = c
+	l.expireLocked(now)
+	return now
+}
+
+// dest is a destination with its accounts.
+type dest struct {
+	ledger   *ledger
+	addr     netip.AddrPort
+	accounts map[accountKey]*account
+	used     int           // ports in use on all accounts: the destination is empty at zero
+	waiters  []*portWaiter // who waits for a port, longest first
+	kept     bool          // in ledger.empty
+}
+
+// destLocked finds or makes a destination.
+func (l *ledger) destLocked(dst netip.AddrPort) *dest {
+	d := l.dests[dst]
+	if d == nil {
+		d = &dest{ledger: l, addr: dst, accounts: make(map[accountKey]*account, 1)}
+		l.dests[dst] = d
+		l.keepLocked(d)
+	}
+	return d
+}
+
+// keepLocked remembers an empty destination, and forgets the one that has been
+// empty for longest if there are too many.
+func (l *ledger) keepLocked(d *dest) {
+	if d.kept {
+		return
+	}
+	d.kept = true
+	l.empty = append(l.empty, d)
+	for len(l.empty) > maxEmpty {
+		old := l.empty[0]
+		l.empty[0] = nil
+		l.empty = l.empty[1:]
+		old.kept = false
+		if old.used == 0 && len(old.waiters) == 0 {
+			old.forgetLocked()
 		}
 	}
-	if !best.src.IsValid() {
-		return nil
+}
+
+func (d *dest) forgetLocked() {
+	for _, a := range d.accounts {
+		a.paused.clear()
+		a.noteRefusedLocked()
 	}
-	*turn = (*turn%n + best.distance + 1) % n
-	return l.addLocked(dst, best.src)
+	delete(d.ledger.dests, d.addr)
 }
 
-// candidate is a source that may be chosen.
-type candidate struct {
-	src      netip.Addr
-	open     int // connections to the destination
-	distance int // from the candidate whose turn it is
-}
-
-func (c candidate) before(d candidate) bool {
-	return c.open < d.open || c.open == d.open && c.distance < d.distance
+// accountLocked finds or makes the account of a source.
+func (d *dest) accountLocked(key accountKey) *account {
+	a := d.accounts[key]
+	if a == nil {
+		a = &account{dest: d, key: key}
+		d.accounts[key] = a
+	}
+	return a
 }
 
 // add counts a connection from this very source.
-func (l *ledger) add(dst netip.AddrPort, src netip.Addr) *lease {
-	l.mu.Lock()
+func (l *ledger) add(dst netip.AddrPort, src netip.Addr, r PortRange) *lease {
+	l.lock()
 	defer l.mu.Unlock()
-	return l.addLocked(dst, src)
+	a := l.destLocked(dst).accountLocked(accountKey{src: src})
+	a.viewLocked(r)
+	return a.leaseLocked()
 }
 
-func (l *ledger) addLocked(dst netip.AddrPort, src netip.Addr) *lease {
-	bySource := l.open[dst]
-	if bySource == nil {
-		bySource = make(map[netip.Addr]int)
-		l.open[dst] = bySource
-	}
-	bySource[src]++
-	return &lease{ledger: l, dst: dst, src: src}
+// turnLocked is the place at which the search for a source for dst begins.
+func (l *ledger) turnLocked(dst netip.AddrPort) *int {
+	return &l.turn[maphash.Comparable(l.seed, dst)%uint64(len(l.turn))]
 }
 
-func (l *ledger) remove(dst netip.AddrPort, src netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bySource := l.open[dst]
-	if bySource[src]--; bySource[src] > 0 {
-		return
+// waitsLocked is how many of the ports in use are in TIME_WAIT.
+func (d *dest) waitsLocked() int {
+	n := 0
+	for _, a := range d.accounts {
+		n += a.waits
 	}
-	if delete(bySource, src); len(bySource) == 0 {
-		delete(l.open, dst)
-	}
-}
-
-// lease is one connection that is counted in a ledger.
-type lease struct {
-	ledger *ledger
-	dst    netip.AddrPort
-	src    netip.Addr
-	ended  atomic.Bool
-}
-
-// release gives the count back, once. A nil lease counts nothing.
-func (l *lease) release() {
-	if l != nil && !l.ended.Swap(true) {
-		l.ledger.remove(l.dst, l.src)
-	}
+	return n
 }

@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,12 +13,18 @@ var (
 	destB = netip.MustParseAddrPort("192.0.2.2:443")
 )
 
+// from chooses a source as a dial does.
+func (l *ledger) from(dst netip.AddrPort, from sources, tried ...netip.Addr) *lease {
+	lease, _, _ := l.choose(context.Background(), &ask{dst: dst, from: from, tried: tried})
+	return lease
+}
+
 func TestSourceWithTheFewestConnectionsIsChosen(t *testing.T) {
 	l := newLedger()
 	from := list("10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32")
 	var leases []*lease
 	for range 9 {
-		leases = append(leases, l.choose(destA, from, nil))
+		leases = append(leases, l.from(destA, from))
 	}
 	counts := map[netip.Addr]int{}
 	for _, lease := range leases {
@@ -30,14 +37,14 @@ func TestSourceWithTheFewestConnectionsIsChosen(t *testing.T) {
 	}
 	// One connection less there outweighs whose turn it is.
 	freed := leases[4]
-	freed.release()
-	if got := l.choose(destA, from, nil); got.src != freed.src {
+	freed.release(false)
+	if got := l.from(destA, from); got.src != freed.src {
 		t.Errorf("got %v, want %v, which has a connection less", got.src, freed.src)
 	}
-	if got := l.choose(destA, from, []netip.Addr{from[0].Addr(), from[1].Addr()}); got.src != from[2].Addr() {
+	if got := l.from(destA, from, from[0].Addr(), from[1].Addr()); got.src != from[2].Addr() {
 		t.Errorf("got %v, want %v, the only one not tried", got.src, from[2].Addr())
 	}
-	if got := l.choose(destA, from, []netip.Addr{from[0].Addr(), from[1].Addr(), from[2].Addr()}); got != nil {
+	if got := l.from(destA, from, from[0].Addr(), from[1].Addr(), from[2].Addr()); got != nil {
 		t.Errorf("got %v, want none: all were tried", got.src)
 	}
 }
@@ -47,9 +54,9 @@ func TestEqualSourcesTakeTurns(t *testing.T) {
 	from := list("10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32")
 	var got []netip.Addr
 	for range 6 {
-		lease := l.choose(destA, from, nil)
+		lease := l.from(destA, from)
 		got = append(got, lease.src)
-		lease.release() // each leaves a TIME_WAIT behind, perhaps
+		lease.release(false) // each leaves a TIME_WAIT behind, perhaps
 	}
 	if !slices.Equal(got[:3], got[3:]) || got[0] == got[1] || got[1] == got[2] || got[0] == got[2] {
 		t.Errorf("got %v, want the three in turn, twice", got)
@@ -59,13 +66,13 @@ func TestEqualSourcesTakeTurns(t *testing.T) {
 func TestDestinationsAreCountedApart(t *testing.T) {
 	l := newLedger()
 	from := list("10.0.0.1/32", "10.0.0.2/32")
-	l.add(destA, from[0].Addr())
-	l.add(destA, from[0].Addr())
-	l.add(destB, from[1].Addr())
-	if got := l.choose(destA, from, nil); got.src != from[1].Addr() {
+	l.add(destA, from[0].Addr(), PortRange{})
+	l.add(destA, from[0].Addr(), PortRange{})
+	l.add(destB, from[1].Addr(), PortRange{})
+	if got := l.from(destA, from); got.src != from[1].Addr() {
 		t.Errorf("to A: got %v, want %v", got.src, from[1].Addr())
 	}
-	if got := l.choose(destB, from, nil); got.src != from[0].Addr() {
+	if got := l.from(destB, from); got.src != from[0].Addr() {
 		t.Errorf("to B: got %v, want %v", got.src, from[0].Addr())
 	}
 }
@@ -76,7 +83,7 @@ func TestAddressesOfALargePrefixAreRarelyShared(t *testing.T) {
 	dst := netip.MustParseAddrPort("[2001:db8:1::1]:443")
 	seen := map[netip.Addr]bool{}
 	for range 100 {
-		src := l.choose(dst, from, nil).src
+		src := l.from(dst, from).src
 		if seen[src] || !from[1].Contains(src) {
 			t.Fatalf("got %v, want a new address of %v", src, from[1])
 		}
@@ -91,18 +98,18 @@ func TestLedgerForgetsWhatIsReleased(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 100 {
-				a, b := l.choose(destA, from, nil), l.choose(destB, from, nil)
-				a.release()
-				a.release() // counts once
-				b.release()
+				a, b := l.from(destA, from), l.from(destB, from)
+				a.release(false)
+				a.release(false) // counts once
+				b.release(false)
 			}
 		})
 	}
 	wg.Wait()
-	if len(l.open) != 0 {
-		t.Errorf("got %v, want an empty ledger", l.open)
+	if got := l.budgets(); len(got) != 0 {
+		t.Errorf("got %v, want an empty ledger", got)
 	}
-	(*lease)(nil).release() // must do nothing
+	(*lease)(nil).release(false) // must do nothing
 }
 
 func BenchmarkChoose(b *testing.B) {
@@ -116,7 +123,7 @@ func BenchmarkChoose(b *testing.B) {
 			l := newLedger()
 			b.ReportAllocs()
 			for b.Loop() {
-				l.choose(destA, from, nil).release()
+				l.from(destA, from).release(false)
 			}
 		})
 	}

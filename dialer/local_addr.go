@@ -18,7 +18,9 @@ func (dl *dialing) dialEach(ctx context.Context, address string) (*Conn, error) 
 	}
 	var firstErr error
 	for i, dst := range dsts {
-		c, err := dl.dialSources(ctx, dst, len(dsts)-i)
+		a := new(attempt)
+		dl.newAttempt(a, dst.String(), dst)
+		c, err := dl.dialSources(ctx, a, len(dsts)-i)
 		if err == nil {
 			return c, nil
 		}
@@ -26,26 +28,32 @@ func (dl *dialing) dialEach(ctx context.Context, address string) (*Conn, error) 
 			firstErr = err
 		}
 	}
-	return nil, dl.failure(firstErr)
+	for {
+		a := dl.next(ctx, &firstErr)
+		if a == nil {
+			return nil, dl.failure(firstErr)
+		}
+		if c, err := dl.dialSources(ctx, a, 1); err == nil {
+			return c, nil
+		}
+	}
 }
 
 // dialSources dials one address within its share of the time, which n addresses
 // have to make do with.
-func (dl *dialing) dialSources(ctx context.Context, dst netip.AddrPort, n int) (*Conn, error) {
+func (dl *dialing) dialSources(ctx context.Context, a *attempt, n int) (*Conn, error) {
 	ctx, cancel := share(ctx, n)
 	defer cancel()
-	a := &attempt{address: dst.String(), dst: dst, linger: -1}
-	dl.attempts = append(dl.attempts, a)
 	for {
-		src, ok := dl.nextSource(a)
-		if !ok {
-			return nil, &net.OpError{Op: "dial", Net: dl.network, Addr: net.TCPAddrFromAddrPort(dst), Err: dl.exhausted(a)}
+		if err := dl.choose(ctx, a); err != nil {
+			a.err = err
+			return nil, &net.OpError{Op: "dial", Net: dl.network, Addr: net.TCPAddrFromAddrPort(a.dst), Err: err}
 		}
-		c, err := dl.runFrom(ctx, a, src)
+		c, err := dl.runFrom(ctx, a, a.lease.src)
 		if err == nil {
 			return c, nil
 		}
-		dl.refused(a, err)
+		a.fail(err)
 		if faultOf(err) == notSource {
 			return nil, err
 		}
@@ -64,7 +72,10 @@ func (dl *dialing) runFrom(ctx context.Context, a *attempt, src netip.Addr) (*Co
 	if err != nil {
 		return nil, err
 	}
-	return newConn(c.(*net.TCPConn), a.lease), nil
+	l := a.lease
+	a.lease = nil
+	l.opened(uint16(c.LocalAddr().(*net.TCPAddr).Port))
+	return newConn(c.(*net.TCPConn), nil, l), nil
 }
 
 // resolve returns the addresses to dial, in the resolver's order.

@@ -1,15 +1,33 @@
 package dialer
 
-import "golang.org/x/sys/unix"
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
 
 // look asks the kernel about the connection and changes nothing: reading with
 // MSG_PEEK would take a waiting error out of the socket, and the Read after it
 // would find a plain EOF where there was a reset.
 func (c *Conn) look() socket {
-	var s socket
-	c.raw.Control(func(fd uintptr) { s = lookAt(int(fd)) })
-	return s
+	l := lookers.Get().(*looker)
+	defer lookers.Put(l)
+	l.found = socket{}
+	c.raw.Control(l.run)
+	return l.found
 }
+
+// looker is to look what peeker is to Peek.
+type looker struct {
+	found socket
+	run   func(fd uintptr)
+}
+
+var lookers = sync.Pool{New: func() any {
+	l := new(looker)
+	l.run = func(fd uintptr) { l.found = lookAt(int(fd)) }
+	return l
+}}
 
 func lookAt(fd int) socket {
 	// The first byte of struct tcp_info is the state.

@@ -2,10 +2,8 @@ package dialer
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"sync/atomic"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,26 +33,38 @@ func (o *option) set(fd, value int) error {
 		o.missing.Store(true)
 		return nil
 	}
+	if err == nil {
+		return nil
+	}
 	return os.NewSyscallError("setsockopt "+o.name, err)
 }
 
-// prepare sets the options of every TCP socket and returns the linger time that
-// the user's control function, if there was one, has set.
-func prepare(c syscall.RawConn, r PortRange, userControl bool) (linger int, err error) {
-	linger = -1
-	cerr := c.Control(func(fd uintptr) {
-		if userControl {
-			linger = lingerOf(int(fd))
+// visit prepares and binds the socket.
+func (s *setup) visit(fd uintptr) {
+	if s.options {
+		if s.err = s.setOptions(int(fd)); s.err != nil {
+			return
 		}
+	}
+	if s.src.IsValid() {
+		s.err = s.bind(int(fd))
+	}
+}
+
+// setOptions sets the options of every TCP socket.
+func (s *setup) setOptions(fd int) error {
+	if s.userControl {
+		s.linger = lingerOf(fd)
+	}
+	if s.arm {
 		// A socket that loses the race of Happy Eyeballs, or stands when the
 		// context has just ended, is closed inside net: by RST then, so that it
 		// leaves no TIME_WAIT behind. The winner is disarmed.
-		err = os.NewSyscallError("setsockopt SO_LINGER", setLinger(int(fd), 0))
-		if err == nil {
-			err = setPortRange(int(fd), r, userControl)
+		if err := setLinger(fd, 0); err != nil {
+			return os.NewSyscallError("setsockopt SO_LINGER", err)
 		}
-	})
-	return linger, errors.Join(cerr, err)
+	}
+	return setPortRange(fd, s.ports, s.userControl)
 }
 
 // setPortRange narrows the ports of the socket. Set to all ports the option
@@ -75,6 +85,11 @@ func setPortRange(fd int, r PortRange, userControl bool) error {
 
 // lingerOf is the socket's SO_LINGER in seconds, negative if it is off.
 func lingerOf(fd int) int {
+	// Asked for an int, the kernel says whether it is on. That is the usual case
+	// without an allocation.
+	if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LINGER); err != nil || on == 0 {
+		return -1
+	}
 	l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
 	if err != nil || l.Onoff == 0 {
 		return -1
@@ -92,38 +107,40 @@ func disarm(c *Conn, linger int) error { return c.SetLinger(linger) }
 // bindsInControl says that a socket may be bound before net connects it.
 const bindsInControl = true
 
-// bind binds the socket to the source, with the port left open until connect.
-// Where the kernel can leave it open it must be: a port taken by a bind is lost
-// to every unbound connect in the network namespace, whatever the destination.
-func bind(c syscall.RawConn, src netip.Addr, zone string, free bool) error {
-	var err error
-	cerr := c.Control(func(fd uintptr) {
-		err = bindSocket(int(fd), src, zone, free)
-	})
-	return errors.Join(cerr, err)
-}
-
-func bindSocket(fd int, src netip.Addr, zone string, free bool) error {
-	if err := bindNoPort.set(fd, 1); err != nil {
-		return err
+// bind binds the socket to the source, with the port left open until connect
+// unless it is given. Where the kernel can leave it open it must be: a port taken
+// by a bind is lost to every unbound connect in the network namespace, whatever
+// the destination.
+func (s *setup) bind(fd int) error {
+	if s.src.Port() == 0 {
+		if err := bindNoPort.set(fd, 1); err != nil {
+			return err
+		}
 	}
-	if free {
+	if s.free {
 		if err := freebind.set(fd, 1); err != nil {
 			return err
 		}
 	}
-	return os.NewSyscallError("bind", unix.Bind(fd, sockaddr(src, zone)))
+	return os.NewSyscallError("bind", unix.Bind(fd, s.sockaddr()))
 }
 
-// sockaddr is the source without a port. A link-local one is in the zone of the
-// destination.
-func sockaddr(src netip.Addr, zone string) unix.Sockaddr {
-	if src.Is4() {
-		return &unix.SockaddrInet4{Addr: src.As4()}
+// sockaddrs are kept with a setup for the same reason as run.
+type sockaddrs struct {
+	v4 unix.SockaddrInet4
+	v6 unix.SockaddrInet6
+}
+
+// sockaddr is the source. A link-local one is in the zone of the destination.
+func (s *setup) sockaddr() unix.Sockaddr {
+	a, port := s.src.Addr(), int(s.src.Port())
+	if a.Is4() {
+		s.addrs.v4.Addr, s.addrs.v4.Port = a.As4(), port
+		return &s.addrs.v4
 	}
-	sa := &unix.SockaddrInet6{Addr: src.As16()}
-	if src.IsLinkLocalUnicast() {
-		sa.ZoneId = zoneID(zone)
+	s.addrs.v6.Addr, s.addrs.v6.Port, s.addrs.v6.ZoneId = a.As16(), port, 0
+	if a.IsLinkLocalUnicast() {
+		s.addrs.v6.ZoneId = zoneID(s.zone)
 	}
-	return sa
+	return &s.addrs.v6
 }

@@ -23,19 +23,25 @@ const (
 type sources []netip.Prefix
 
 // candidates goes through the addresses of the family that a dial may still
-// try, each with its place among all of them. Large prefixes are represented by
-// random addresses.
-func (s sources) candidates(v6 bool, tried []netip.Addr) iter.Seq2[int, netip.Addr] {
-	return func(yield func(int, netip.Addr) bool) {
-		place := -1
+// try. Large prefixes are represented by random addresses, or with a key by those
+// that the key always leads to.
+func (s sources) candidates(v6 bool, tried []netip.Addr, key string) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
 		for _, p := range s {
 			if p.Addr().Is6() != v6 {
 				continue
 			}
-			spent := !prefixLeft(p, tried)
-			for a := range prefixCandidates(p) {
-				place++
-				if !spent && !slices.Contains(tried, a) && !yield(place, a) {
+			if p.IsSingleIP() {
+				if a := p.Addr(); !slices.Contains(tried, a) && !yield(a) {
+					return
+				}
+				continue
+			}
+			if !prefixLeft(p, tried) {
+				continue
+			}
+			for a := range prefixCandidates(p, len(tried), key) {
+				if !slices.Contains(tried, a) && !yield(a) {
 					return
 				}
 			}
@@ -43,12 +49,19 @@ func (s sources) candidates(v6 bool, tried []netip.Addr) iter.Seq2[int, netip.Ad
 	}
 }
 
-func prefixCandidates(p netip.Prefix) iter.Seq[netip.Addr] {
+// prefixCandidates goes through the addresses of a prefix, of a large one through
+// some, which are other ones after each failure.
+func prefixCandidates(p netip.Prefix, failures int, key string) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		n := hosts(p)
 		if n > maxListed {
-			for range samples {
-				if !yield(randomHost(p)) {
+			random, count := rand.Uint32, samples
+			if key != "" {
+				// One, and another one for each that failed.
+				random, count = keyed(key).Uint32, failures+1
+			}
+			for range count {
+				if !yield(randomHost(p, random)) {
 					return
 				}
 			}
@@ -63,25 +76,20 @@ func prefixCandidates(p netip.Prefix) iter.Seq[netip.Addr] {
 	}
 }
 
-// count is how many candidates there are before any is tried.
-func (s sources) count(v6 bool) int {
-	n := 0
-	for _, p := range s {
-		if p.Addr().Is6() == v6 {
-			if h := hosts(p); h > maxListed {
-				n += samples
-			} else {
-				n += h
-			}
-		}
-	}
-	return n
-}
-
 // left reports whether a dial that has tried these addresses has another to try.
 func (s sources) left(v6 bool, tried []netip.Addr) bool {
-	for range s.candidates(v6, tried) {
+	for range s.candidates(v6, tried, "") {
 		return true
+	}
+	return false
+}
+
+// contain reports whether the address is one of the sources.
+func (s sources) contain(a netip.Addr) bool {
+	for _, p := range s {
+		if p.Contains(a) {
+			return true
+		}
 	}
 	return false
 }
@@ -131,20 +139,20 @@ func firstHost(p netip.Prefix) netip.Addr {
 }
 
 // randomHost is a random address of a prefix with more than two.
-func randomHost(p netip.Prefix) netip.Addr {
+func randomHost(p netip.Prefix, random func() uint32) netip.Addr {
 	for {
-		a := randomAddr(p)
+		a := randomAddr(p, random)
 		if !hasEnds(p) || a != p.Addr() && p.Contains(a.Next()) {
 			return a
 		}
 	}
 }
 
-func randomAddr(p netip.Prefix) netip.Addr {
+func randomAddr(p netip.Prefix, random func() uint32) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := range b {
 		fixed := min(max(p.Bits()-8*i, 0), 8)
-		b[i] |= byte(rand.Uint32()) & (0xff >> fixed)
+		b[i] |= byte(random()) & (0xff >> fixed)
 	}
 	a, _ := netip.AddrFromSlice(b)
 	return a

@@ -1,8 +1,13 @@
 package dialer
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
+	"sync/atomic"
+	"unsafe"
 )
 
 // PortRange is a range of local ports, both ends included. The zero value
@@ -15,16 +20,69 @@ type PortRange struct {
 // Validate returns an error that names the first field that cannot be dialed
 // with and says what it may hold, or nil. DialContext returns the same error.
 //
-// It looks at the fields alone: whether a source is an address of this host
-// shows when it is dialed from.
+// It looks at the fields alone: whether a source is an address of this host, or
+// an interface exists, shows when it is dialed from. But ExplicitPorts is compared
+// with the range of ports that the kernel has now.
 func (d *Dialer) Validate() error {
-	for i, p := range d.Sources {
-		if err := validateSource(p); err != nil {
-			return fmt.Errorf("dialer: Sources[%d]: %w", i, err)
+	if err := d.validateSources(); err != nil {
+		return err
+	}
+	if slices.Contains(d.Interfaces, "") {
+		return errors.New("dialer: Dialer.Interfaces: an empty name: want names such as eth0")
+	}
+	if _, tcp := d.LocalAddr.(*net.TCPAddr); tcp {
+		return errLocalAddr
+	}
+	if d.PortRange != (PortRange{}) {
+		if err := d.PortRange.validate(); err != nil {
+			return fmt.Errorf("dialer: Dialer.PortRange: %w", err)
 		}
 	}
-	if err := d.PortRange.validate(); err != nil {
-		return fmt.Errorf("dialer: PortRange: %w", err)
+	if d.ExplicitPorts != (PortRange{}) {
+		if err := d.validateExplicit(); err != nil {
+			return fmt.Errorf("dialer: Dialer.ExplicitPorts: %w", err)
+		}
+	}
+	return nil
+}
+
+var errLocalAddr = errors.New("dialer: Dialer.LocalAddr: is for networks other than TCP: want Sources with that address as /32 or /128, which leaves the port to the kernel")
+
+// validateSources compares each source with all others, which is too much for
+// every dial: those found good are not looked at again.
+func (d *Dialer) validateSources() error {
+	where := uintptr(unsafe.Pointer(unsafe.SliceData(d.Sources)))
+	if len(d.Sources) == 0 || atomic.LoadUintptr(&d.checked) == where+uintptr(len(d.Sources)) {
+		return nil
+	}
+	for i, p := range d.Sources {
+		if err := validateSource(p); err != nil {
+			return fmt.Errorf("dialer: Dialer.Sources[%d]: %w", i, err)
+		}
+		for j, q := range d.Sources[:i] {
+			if p.Overlaps(q) {
+				return fmt.Errorf("dialer: Dialer.Sources[%d]: %v overlaps Sources[%d], %v: want each address once", i, p, j, q)
+			}
+		}
+	}
+	atomic.StoreUintptr(&d.checked, where+uintptr(len(d.Sources)))
+	return nil
+}
+
+func (d *Dialer) validateExplicit() error {
+	r := d.ExplicitPorts
+	if err := r.validate(); err != nil {
+		return err
+	}
+	switch all := ephemeralPorts().all; {
+	case !explicitPorts:
+		return fmt.Errorf("%w on this system", errors.ErrUnsupported)
+	case d.PortRange != PortRange{}:
+		return errors.New("is set together with PortRange: want one of them")
+	case len(d.Sources) == 0 && len(d.Interfaces) == 0:
+		return errors.New("needs to know the local address: want Sources or Interfaces set as well")
+	case r.Lo <= all.Hi && r.Hi >= all.Lo:
+		return fmt.Errorf("%v overlaps %v, from which the kernel takes the ports of all other connections (net.ipv4.ip_local_port_range): want a range outside of it", r, all)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package dialer_test
 
 import (
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -17,7 +18,9 @@ func TestValidateNamesTheFieldAndWhatItMayHold(t *testing.T) {
 		want []string // none: valid
 	}{
 		{dialer.Dialer{}, nil},
-		{sources(prefixes("192.0.2.1/32", "192.0.2.0/24", "192.0.2.0/31", "2001:db8::1/128", "2001:db8::/64", "127.0.0.1/32", "10.0.0.0/8")...), nil},
+		{sources(prefixes("192.0.2.1/32", "192.0.3.0/24", "192.0.2.2/31", "2001:db8::1/128", "2001:db8:1::/64", "127.0.0.1/32", "10.0.0.0/8")...), nil},
+		{sources(prefixes("192.0.2.1/32", "192.0.2.0/24")...), []string{"Sources[1]", "overlaps", "Sources[0]"}},
+		{sources(prefixes("2001:db8::1/128", "192.0.2.1/32", "2001:db8::1/128")...), []string{"Sources[2]", "overlaps", "Sources[0]"}},
 		{sources(netip.Prefix{}), []string{"Sources[0]", "invalid Prefix", "192.0.2.1/32"}},
 		{sources(parse("192.0.2.1/32"), netip.PrefixFrom(netip.MustParseAddr("192.0.2.1"), 33)), []string{"Sources[1]", "invalid"}},
 		{sources(netip.PrefixFrom(netip.MustParseAddr("::ffff:192.0.2.1"), 128)), []string{"Sources[0]", "IPv4-mapped", "192.0.2.1"}},
@@ -35,6 +38,9 @@ func TestValidateNamesTheFieldAndWhatItMayHold(t *testing.T) {
 		{ports(2, 1), []string{"PortRange", "Lo 2, Hi 1", "no greater"}},
 		{ports(0, 1), []string{"PortRange", "Lo 0, Hi 1", "both"}},
 		{ports(1, 0), []string{"PortRange", "Lo 1, Hi 0", "both"}},
+		{dialer.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}, []string{"LocalAddr", "Sources"}},
+		{dialer.Dialer{LocalAddr: &net.UDPAddr{}}, nil},
+		{dialer.Dialer{Interfaces: []string{"lo", ""}}, []string{"Interfaces", "empty name"}},
 	} {
 		err := test.d.Validate()
 		if (err == nil) != (test.want == nil) {

@@ -1,0 +1,324 @@
+package dialer
+
+import (
+	"net/netip"
+	"time"
+)
+
+// accountKey names what has local ports of its own towards one destination.
+type accountKey struct {
+	src netip.Addr // the zero Addr: whichever the kernel chooses
+	// explicit is Dialer.ExplicitPorts, whose ports are others than those the
+	// kernel chooses from; otherwise the zero range.
+	explicit PortRange
+}
+
+// account is what one source has in use towards one destination. The ledger's
+// mutex guards it.
+type account struct {
+	dest *dest
+	key  accountKey
+
+	pending int // attempts that have no port yet, or whose port is not known yet
+	open    int // connections
+	waits   int // TIME_WAITs of ours
+
+	// ports holds zero for the port of a connection, and for that of a
+	// TIME_WAIT when it will be over.
+	ports map[uint16]time.Duration
+
+	views  []view        // one for each PortRange that was dialed with, mostly a single one
+	paused pause         // the kernel has found no port
+	path   pause         // the kernel has found no way from here to there
+	last   error         // what the kernel said when it found no port
+	choice *explicitPool // with ExplicitPorts
+}
+
+// view is what an account has in use of one PortRange.
+type view struct {
+	ports       PortRange
+	size        int // ports that the kernel can choose from
+	open, waits int
+}
+
+// viewLocked finds or makes the account's view of a range, and brings its size
+// up to date.
+func (a *account) viewLocked(r PortRange) *view {
+	for i := range a.views {
+		if v := &a.views[i]; v.ports == r {
+			v.size = a.sizeOf(r)
+			return v
+		}
+	}
+	a.views = append(a.views, view{ports: r, size: a.sizeOf(r)})
+	v := &a.views[len(a.views)-1]
+	for p, until := range a.ports {
+		switch {
+		case !v.holds(p):
+		case until == 0:
+			v.open++
+		default:
+			v.waits++
+		}
+	}
+	return v
+}
+
+func (a *account) sizeOf(r PortRange) int { return sizeOf(r, a.key.explicit) }
+
+// holds reports whether the view counts a port. One of an explicit range and one
+// outside of the range that the kernel ignored for that reason are counted too.
+func (v *view) holds(p uint16) bool {
+	return v.ports == PortRange{} || v.ports.holds(p)
+}
+
+// usedLocked is how many ports of the view are, or are about to be, in use.
+func (a *account) usedLocked(v *view) int { return a.pending + v.open + v.waits }
+
+// fullPercent is the share of its ports from which on a source is chosen only if
+// no other has room: what other processes use shows in the kernel's refusals
+// only, and the search for one of the last ports is slower.
+const fullPercent = 95
+
+func (a *account) fullLocked(v *view) bool {
+	used := a.usedLocked(v)
+	if a.choice != nil {
+		used += len(a.choice.others) - v.waits // which are no obstacle there
+	}
+	return 100*used >= fullPercent*v.size
+}
+
+// countLocked adds to the counts of those views that hold the port.
+func (a *account) countLocked(p uint16, open, waits int) {
+	a.open += open
+	a.waits += waits
+	a.dest.used += open + waits
+	for i := range a.views {
+		if v := &a.views[i]; v.holds(p) {
+			v.open += open
+			v.waits += waits
+		}
+	}
+}
+
+// leaseLocked counts one more attempt.
+func (a *account) leaseLocked() *lease {
+	a.pending++
+	a.dest.used++
+	return &lease{account: a, src: a.key.src}
+}
+
+// openedLocked turns an attempt into a connection on a port. The port may have
+// been in a TIME_WAIT of ours: then the kernel has used it again
+// (net.ipv4.tcp_tw_reuse).
+func (a *account) openedLocked(p uint16) {
+	a.pending--
+	a.dest.used--
+	if a.ports == nil {
+		a.ports = make(map[uint16]time.Duration)
+	}
+	if until, known := a.ports[p]; known && until > 0 {
+		a.countLocked(p, 0, -1)
+	}
+	a.ports[p] = 0
+	a.countLocked(p, 1, 0)
+	a.path.clear()
+	a.resumeLocked() // there may be more ports
+}
+
+// resumeLocked ends the pause, first for who waits longest for a port.
+func (a *account) resumeLocked() {
+	if a.paused.clear() {
+		a.noteRefusedLocked()
+	}
+	a.dest.serveLocked(a)
+}
+
+// closedLocked ends a connection, with or without a TIME_WAIT.
+func (a *account) closedLocked(p uint16, timeWait bool, now time.Duration) {
+	a.countLocked(p, -1, 0)
+	if timeWait {
+		until := now + timeWaitTime
+		a.ports[p] = until
+		a.countLocked(p, 0, 1)
+		a.dest.ledger.waitLocked(wait{account: a, port: p, until: until})
+		if a.choice != nil {
+			a.freedLocked() // it can be used again at once
+		}
+		return
+	}
+	delete(a.ports, p)
+	a.freedLocked()
+}
+
+// expiredLocked ends a TIME_WAIT, unless the port is in use again.
+func (a *account) expiredLocked(w wait) {
+	if a.ports[w.port] != w.until {
+		return
+	}
+	delete(a.ports, w.port)
+	a.countLocked(w.port, 0, -1)
+	a.freedLocked()
+}
+
+// abandonLocked ends an attempt that came to nothing.
+func (a *account) abandonLocked() {
+	a.pending--
+	a.dest.used--
+	a.freedLocked()
+}
+
+// freedLocked draws the conclusions of a port that came free: the kernel can be
+// asked again.
+func (a *account) freedLocked() {
+	a.resumeLocked()
+	if a.dest.used == 0 {
+		a.dest.ledger.keepLocked(a.dest)
+	}
+}
+
+// refuseLocked notes that the kernel found no port.
+func (a *account) refuseLocked(err error, now time.Duration, probe bool) {
+	a.last = err
+	a.paused.begin(now, pausePorts, probe)
+	a.noteRefusedLocked()
+	if len(a.dest.waiters) > 0 {
+		a.dest.ledger.wakeAtLocked(a.paused.until, now)
+	}
+}
+
+// noteRefusedLocked keeps ledger.refused right.
+func (a *account) noteRefusedLocked() {
+	if a.key.src.IsValid() {
+		return
+	}
+	if on := a.paused.on(); on != a.paused.counted {
+		a.paused.counted = on
+		if on {
+			a.dest.ledger.refused.Add(1)
+		} else {
+			a.dest.ledger.refused.Add(-1)
+		}
+	}
+}
+
+// lease is one attempt, and then one connection, that is counted on an account.
+// A nil lease counts nothing.
+type lease struct {
+	account *account
+	src     netip.Addr
+	port    uint16 // of the connection; with ExplicitPorts, of the attempt already
+	state   leaseState
+	probe   bool // there was a pause before
+}
+
+// leaseState is guarded by the ledger's mutex.
+type leaseState uint8
+
+const (
+	leasePending leaseState = iota
+	leaseOpen
+	leaseEnded
+)
+
+func (l *lease) ledger() *ledger { return l.account.dest.ledger }
+
+// opened notes that the attempt has become a connection.
+func (l *lease) opened(port uint16) {
+	if l == nil {
+		return
+	}
+	ledger := l.ledger()
+	ledger.lock()
+	defer ledger.mu.Unlock()
+	switch {
+	case l.state != leasePending:
+	case !l.src.IsValid(): // the kernel has chosen: there was a port, and no more is known
+		l.state = leaseEnded
+		l.account.abandonLocked()
+	default:
+		l.port, l.state = port, leaseOpen
+		l.account.openedLocked(port)
+		delete(ledger.aside, l.src)
+	}
+}
+
+// release ends the lease, once. An attempt leaves no TIME_WAIT.
+func (l *lease) release(timeWait bool) {
+	if l == nil {
+		return
+	}
+	ledger := l.ledger()
+	now := ledger.lock()
+	defer ledger.mu.Unlock()
+	l.endLocked(timeWait, now)
+}
+
+// lost ends the lease of a connection that was dropped without Close: package net
+// has closed the socket, by a FIN if the peer's had not come.
+func (l *lease) lost() { l.release(true) }
+
+func (l *lease) endLocked(timeWait bool, now time.Duration) {
+	a := l.account
+	if l.state == leaseEnded {
+		return
+	}
+	if a.choice != nil && l.port != 0 {
+		a.choice.giveBack(l.port)
+	}
+	switch l.state {
+	case leasePending:
+		a.abandonLocked()
+	case leaseOpen:
+		a.closedLocked(l.port, timeWait, now)
+	}
+	l.state = leaseEnded
+}
+
+// refused ends an attempt for which the kernel had no port or no way, or whose
+// source it did not know.
+func (l *lease) refused(f fault, err error) {
+	if l == nil {
+		return
+	}
+	ledger := l.ledger()
+	now := ledger.lock()
+	defer ledger.mu.Unlock()
+	if l.state != leasePending {
+		return
+	}
+	a := l.account
+	// Not by endLocked: nothing came free.
+	l.state = leaseEnded
+	a.pending--
+	a.dest.used--
+	if a.choice != nil && l.port != 0 {
+		a.choice.foreign(l.port, now)
+	}
+	switch f {
+	case noPort:
+		if a.choice == nil || !a.choice.left(now) {
+			a.refuseLocked(err, now, l.probe)
+		}
+	case noWay:
+		a.path.begin(now, pausePath, l.probe)
+	case notOurs:
+		ledger.setAsideLocked(l.src, now, l.probe)
+	}
+	if a.dest.used == 0 {
+		ledger.keepLocked(a.dest)
+	}
+}
+
+// setAsideLocked notes that a source is no address of this host.
+func (l *ledger) setAsideLocked(src netip.Addr, now time.Duration, probe bool) {
+	p := l.aside[src]
+	if p == nil {
+		if len(l.aside) >= maxEmpty {
+			clear(l.aside) // of a large prefix that is not local; they are found out again
+		}
+		p = new(pause)
+		l.aside[src] = p
+	}
+	p.begin(now, pauseSource, probe)
+}

@@ -1,0 +1,78 @@
+package dialer
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// portSpace is the range that the kernel takes local ports from.
+type portSpace struct {
+	all      PortRange
+	reserved []PortRange // not to be taken; within all or not
+}
+
+// size is how many ports the kernel can choose from for a socket with the option
+// IP_LOCAL_PORT_RANGE, or with the zero range for one without it.
+func (s portSpace) size(r PortRange) int {
+	r = s.narrowed(r)
+	n := r.size()
+	for _, res := range s.reserved {
+		if both, ok := r.intersect(res); ok {
+			n -= both.size()
+		}
+	}
+	return n
+}
+
+// narrowed is what the option leaves of the range. One that has nothing in common
+// with it is ignored by the kernel, as is every one where there is no such option.
+func (s portSpace) narrowed(r PortRange) PortRange {
+	if r == (PortRange{}) || !narrowsPorts() {
+		return s.all
+	}
+	if both, ok := s.all.intersect(r); ok {
+		return both
+	}
+	return s.all
+}
+
+func (r PortRange) size() int { return int(r.Hi) - int(r.Lo) + 1 }
+
+func (r PortRange) holds(p uint16) bool { return r.Lo <= p && p <= r.Hi }
+
+func (r PortRange) intersect(o PortRange) (PortRange, bool) {
+	both := PortRange{Lo: max(r.Lo, o.Lo), Hi: min(r.Hi, o.Hi)}
+	return both, both.Lo <= both.Hi
+}
+
+// sizeOf is how many ports an account with these ranges has.
+func sizeOf(r, explicit PortRange) int {
+	if explicit != (PortRange{}) {
+		return explicit.size()
+	}
+	return ephemeralPorts().size(r)
+}
+
+// spaceLife is how long a reading of the kernel's settings is believed.
+const spaceLife = 5 * time.Second
+
+var spaceCache struct {
+	mu    sync.Mutex
+	space portSpace
+	read  time.Time
+}
+
+// ephemeralPorts is the range, as the kernel said in the last seconds.
+func ephemeralPorts() portSpace {
+	c := &spaceCache
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.read.IsZero() || time.Since(c.read) > spaceLife {
+		c.space, c.read = readPortSpace(), time.Now()
+	}
+	return c.space
+}
+
+// String writes the range as 32768-60999.
+func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.Lo, r.Hi) }

@@ -1,0 +1,135 @@
+package dialer
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// portWaiter is a dial that waits for a local port (Dialer.WaitForPort), perhaps
+// towards several addresses of its host. The ledger's mutex guards it.
+type portWaiter struct {
+	ticket uint64 // the lowest has waited longest
+	asks   []*ask // what would do
+	served bool
+	got    chan grant // holds one; never closed
+}
+
+// grant is what a waiter is given: a lease, and which of its asks it answers.
+type grant struct {
+	lease *lease
+	ask   int
+}
+
+// await returns a lease for one of the asks as soon as there is one that the
+// kernel may have a port for. ticket is that of an earlier wait of the same dial,
+// or zero. It fails with ctx's cause.
+func (l *ledger) await(ctx context.Context, asks []*ask, ticket *uint64) (grant, error) {
+	w := &portWaiter{asks: asks, got: make(chan grant, 1)}
+	if g := l.enqueue(w, ticket); g.lease != nil {
+		return g, nil
+	}
+	select {
+	case g := <-w.got:
+		return g, nil
+	case <-ctx.Done():
+	}
+	l.leave(w)
+	return grant{}, context.Cause(ctx)
+}
+
+// enqueue puts the waiter in line, unless there is a port by now.
+func (l *ledger) enqueue(w *portWaiter, ticket *uint64) grant {
+	now := l.lock()
+	defer l.mu.Unlock()
+	for i, q := range w.asks {
+		if lease, _ := l.chooseLocked(q, now); lease != nil {
+			return grant{lease, i}
+		}
+	}
+	if *ticket == 0 {
+		l.tickets++
+		*ticket = l.tickets
+	}
+	w.ticket = *ticket
+	for _, q := range w.asks {
+		d := l.destLocked(q.dst)
+		i, _ := slices.BinarySearchFunc(d.waiters, w, func(a, b *portWaiter) int { return int(int64(a.ticket - b.ticket)) })
+		d.waiters = slices.Insert(d.waiters, i, w)
+		l.waiting[d] = struct{}{}
+		if at, ok := d.nextLocked(); ok {
+			l.wakeAtLocked(max(at, now), now)
+		}
+	}
+	if len(l.waits) > 0 {
+		l.wakeAtLocked(l.waits[0].until, now)
+	}
+	return grant{}
+}
+
+// leave takes the waiter out of the line, and gives back what it was handed at
+// the last moment.
+func (l *ledger) leave(w *portWaiter) {
+	now := l.lock()
+	defer l.mu.Unlock()
+	l.removeLocked(w)
+	select {
+	case g := <-w.got:
+		g.lease.endLocked(false, now)
+	default:
+	}
+}
+
+func (l *ledger) removeLocked(w *portWaiter) {
+	w.served = true
+	for _, q := range w.asks {
+		d := l.dests[q.dst]
+		if d == nil {
+			continue
+		}
+		d.waiters = slices.DeleteFunc(d.waiters, func(o *portWaiter) bool { return o == w })
+		if len(d.waiters) == 0 {
+			d.waiters = nil
+			delete(l.waiting, d)
+		}
+	}
+}
+
+// serveLocked gives the account's next port to who waits longest for one there.
+func (d *dest) serveLocked(a *account) {
+	if len(d.waiters) == 0 {
+		return
+	}
+	now := d.ledger.now()
+	for _, w := range d.waiters {
+		for i, q := range w.asks {
+			if q.dst != d.addr || !q.accepts(a) {
+				continue
+			}
+			if lease := a.takeLocked(q, now); lease != nil {
+				d.ledger.removeLocked(w)
+				w.got <- grant{lease, i}
+				return
+			}
+		}
+	}
+}
+
+// probeLocked lets one waiter try each account whose pause is over.
+func (d *dest) probeLocked(now time.Duration) {
+	for _, a := range d.accounts {
+		if a.paused.on() && !a.paused.holds(now) {
+			d.serveLocked(a)
+		}
+	}
+}
+
+// nextLocked is when the next pause of an account ends.
+func (d *dest) nextLocked() (at time.Duration, ok bool) {
+	for _, a := range d.accounts {
+		if a.paused.on() && (!ok || a.paused.until < at) {
+			at, ok = a.paused.until, true
+		}
+	}
+	return at, ok
+}

@@ -1,0 +1,55 @@
+package dialer
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+)
+
+// setup is what is done to a new socket, in one visit: the options that every
+// socket gets, then the bind. It is kept with its attempt, because the function
+// that RawConn.Control calls would be allocated for each.
+type setup struct {
+	run func(fd uintptr) // made once, by init
+
+	// What is to be done.
+	options     bool // else they are set already, and a source is tried anew
+	arm         bool
+	userControl bool
+	ports       PortRange
+	src         netip.AddrPort // to bind to; invalid: not at all
+	zone        string
+	free        bool // the source need not be configured on this host
+
+	// What came of it.
+	linger int // SO_LINGER as the user's control function has set it, for the winner to get back; negative is off
+	err    error
+
+	addrs sockaddrs
+}
+
+func (s *setup) init() { s.run = s.visit }
+
+// begin is for each new socket.
+func (s *setup) begin(dl *dialing) {
+	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: dl.dialer.hasControl(), ports: dl.dialer.PortRange, linger: -1}
+}
+
+// apply visits the socket.
+func (s *setup) apply(network, address string, c syscall.RawConn, a *attempt) error {
+	s.src = netip.AddrPort{}
+	if l := a.lease; l != nil && l.src.IsValid() {
+		s.src = netip.AddrPortFrom(l.src, l.port)
+		s.zone = a.dst.Addr().Zone()
+		s.free = !a.from.single(l.src)
+		if l.port != 0 && s.options {
+			if err := reusePort(network, address, c); err != nil {
+				return err
+			}
+		}
+	}
+	s.err = nil
+	err := c.Control(s.run)
+	s.options = false
+	return errors.Join(err, s.err)
+}
