@@ -22,8 +22,14 @@ import (
 // the process that only looks on.
 func inLab(t *testing.T, setup func(*netlab.Lab)) (port string, inside bool) {
 	t.Helper()
+	return inLabWith(t, echo, setup)
+}
+
+// inLabWith is inLab with another server.
+func inLabWith(t *testing.T, serve func(tb testing.TB, address string) string, setup func(*netlab.Lab)) (port string, inside bool) {
+	t.Helper()
 	if os.Getenv("ROLE") == "server" {
-		_, port, _ := net.SplitHostPort(echo(t, ":0"))
+		_, port, _ := net.SplitHostPort(serve(t, ":0"))
 		netlab.Hold(port)
 		return "", false
 	}

@@ -28,6 +28,19 @@ func listen(t testing.TB, address string) net.Listener {
 // client.
 func echo(t testing.TB, address string) string {
 	t.Helper()
+	return serve(t, address, func(c net.Conn) { io.Copy(c, c) })
+}
+
+// sink is a server that reads until its client closes, and then closes. It has
+// one descriptor a connection, where echo has a pipe to splice through as well.
+func sink(t testing.TB, address string) string {
+	t.Helper()
+	return serve(t, address, func(c net.Conn) { io.Copy(io.Discard, struct{ io.Reader }{c}) })
+}
+
+// serve handles each connection, closes it, and returns the server's address.
+func serve(t testing.TB, address string, handle func(net.Conn)) string {
+	t.Helper()
 	l := listen(t, address)
 	done := make(chan struct{})
 	t.Cleanup(func() {
@@ -43,7 +56,7 @@ func echo(t testing.TB, address string) string {
 			}
 			go func() {
 				defer c.Close()
-				io.Copy(c, c)
+				handle(c)
 			}()
 		}
 	}()

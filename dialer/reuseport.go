@@ -11,3 +11,6 @@ import (
 func reusePort(network, address string, c syscall.RawConn) error {
 	return reuseport.Control(network, address, c)
 }
+
+// canReusePort says that listeners can share a port.
+const canReusePort = true

@@ -12,3 +12,6 @@ import (
 func reusePort(string, string, syscall.RawConn) error {
 	return fmt.Errorf("dialer: ListenConfig.ReusePort: %w on this system", errors.ErrUnsupported)
 }
+
+// canReusePort says that listeners cannot share a port.
+const canReusePort = false

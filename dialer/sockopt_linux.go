@@ -78,10 +78,13 @@ func setPortRange(fd int, r PortRange, userControl bool) error {
 				return nil // the user's own range
 			}
 		}
-		r = PortRange{Lo: 1, Hi: 65535}
+		return portRange.set(fd, fullRange)
 	}
 	return portRange.set(fd, int(int32(uint32(r.Lo)|uint32(r.Hi)<<16)))
 }
+
+// fullRange is 1 to 65535, as the option takes it.
+const fullRange = 1 - 1<<16
 
 // lingerOf is the socket's SO_LINGER in seconds, negative if it is off.
 func lingerOf(fd int) int {

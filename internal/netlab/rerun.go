@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,10 +64,13 @@ func (l *Lab) Start(t *testing.T, ns string, vars ...string) (message string) {
 	}
 	var seen bytes.Buffer
 	out := bufio.NewReader(io.TeeReader(stdout, &seen))
-	t.Cleanup(func() {
+	finish := sync.OnceValue(func() error {
 		stdin.Close()
 		io.Copy(io.Discard, out)
-		if err := cmd.Wait(); err != nil {
+		return cmd.Wait()
+	})
+	t.Cleanup(func() {
+		if err := finish(); err != nil {
 			t.Errorf("in namespace %s: %v\n%s%s", ns, err, &seen, &stderr)
 		}
 	})
@@ -76,6 +80,7 @@ func (l *Lab) Start(t *testing.T, ns string, vars ...string) (message string) {
 			return strings.TrimSuffix(message, "\n")
 		}
 		if err != nil {
+			finish() // before its output is read
 			t.Fatalf("in namespace %s the test ended without a call of Hold:\n%s%s", ns, &seen, &stderr)
 		}
 	}
