@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http/httptrace"
 	"net/netip"
@@ -250,7 +251,11 @@ func (dl *dialing) choose(ctx context.Context, a *attempt) error {
 		return nil
 	}
 	if len(a.from) == 0 && dl.bound() {
-		return &SourceError{Destination: a.dst, Err: errors.Join(ErrNoSource, dl.srcErr)}
+		err := ErrNoSource
+		if dl.srcErr != nil {
+			err = fmt.Errorf("%w: %w", err, dl.srcErr)
+		}
+		return &SourceError{Destination: a.dst, Err: err}
 	}
 	l, o, err := ports.choose(ctx, &a.ask)
 	if err != nil {

@@ -138,7 +138,7 @@ type SourceError struct {
 func (e *SourceError) Error() string {
 	switch {
 	case errors.Is(e.Err, ErrNoSource):
-		return fmt.Sprintf("dialer: %v: %v; add an %s address to Dialer.Sources", e.Destination, e.Err, family(e.Destination.Addr()))
+		return fmt.Sprintf("dialer: %v: %v; add an %s address to Dialer.Sources or Interfaces", e.Destination, e.Err, family(e.Destination.Addr()))
 	case faultOf(e.Err) == notOurs:
 		return fmt.Sprintf("dialer: %v cannot be dialed%s: %v; check that each address in Dialer.Sources is one of this host", e.Destination, from(e.Sources), e.Err)
 	default:

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -42,24 +43,36 @@ func sink(t testing.TB, address string) string {
 func serve(t testing.TB, address string, handle func(net.Conn)) string {
 	t.Helper()
 	l := listen(t, address)
-	done := make(chan struct{})
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-	})
-	go func() {
-		defer close(done)
+	var handlers sync.WaitGroup
+	var mu sync.Mutex
+	open := map[net.Conn]bool{}
+	handlers.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
+			mu.Lock()
+			open[c] = true
+			mu.Unlock()
+			handlers.Go(func() {
 				handle(c)
-			}()
+				mu.Lock()
+				defer mu.Unlock()
+				delete(open, c)
+				c.Close()
+			})
 		}
-	}()
+	})
+	t.Cleanup(func() {
+		l.Close()
+		mu.Lock()
+		for c := range open {
+			c.Close() // its client is gone without a word, as when its address is
+		}
+		mu.Unlock()
+		handlers.Wait()
+	})
 	return l.Addr().String()
 }
 
