@@ -293,7 +293,8 @@ func (l *lease) refused(f fault, err error) {
 	a.pending--
 	a.dest.used--
 	if a.choice != nil && l.port != 0 {
-		a.choice.foreign(l.port, now)
+		_, ours := a.ports[l.port]
+		a.choice.refused(l.port, ours, now)
 	}
 	switch f {
 	case noPort:

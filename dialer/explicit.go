@@ -13,7 +13,7 @@ type explicitPool struct {
 	start  int // where it begins: programs that share a range should not meet
 	fresh  int // how many ports have been dealt out
 	freed  []uint16
-	others map[uint16]time.Duration // found in use by others, and when to look again
+	others map[uint16]time.Duration // found in use, and when to look again
 }
 
 // foreignTime is how long a port that somebody else uses is left alone: as long
@@ -55,15 +55,23 @@ func (p *explicitPool) left(now time.Duration) bool {
 // obstacle: an explicitly bound socket may take it over.
 func (p *explicitPool) giveBack(port uint16) { p.freed = append(p.freed, port) }
 
-// foreign takes a port that somebody else uses.
-func (p *explicitPool) foreign(port uint16, now time.Duration) {
+// closingTime is how long a port is left alone whose last connection is ours and
+// has not come to its TIME_WAIT yet, because the peer's FIN is still to come.
+const closingTime = time.Second
+
+// refused takes a port that the kernel would not have: somebody else uses it, or
+// a connection of ours is still on its way to TIME_WAIT.
+func (p *explicitPool) refused(port uint16, ours bool, now time.Duration) {
 	if p.others == nil {
 		p.others = make(map[uint16]time.Duration)
 	}
 	p.others[port] = now + foreignTime
+	if ours {
+		p.others[port] = now + closingTime
+	}
 }
 
-// reclaim gives the ports of others another chance when their time is up.
+// reclaim gives ports that were found in use another chance when their time is up.
 func (p *explicitPool) reclaim(now time.Duration) {
 	for port, until := range p.others {
 		if until <= now {

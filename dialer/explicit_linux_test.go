@@ -1,0 +1,172 @@
+package dialer_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/internal/netlab"
+)
+
+// With 20 ports and tcp_tw_reuse off, 21 closes are the end of it for who lets
+// the kernel choose. Explicit ports go on.
+func TestExplicitPortsTakeOverTheirOwnTimeWaits(t *testing.T) {
+	port, inside := inLab(t, narrowLab)
+	if !inside {
+		return
+	}
+	for _, test := range []struct{ server, source string }{
+		{netlab.ServerAddr.String(), "198.18.0.1/32"},
+		{netlab.ServerAddr6.String(), "2001:db8::1/128"},
+	} {
+		addr := net.JoinHostPort(test.server, port)
+		d := &dialer.Dialer{Sources: prefixes(test.source), ExplicitPorts: dialer.PortRange{Lo: 10000, Hi: 10019}}
+		var used []int
+		for i := range 200 {
+			c, err := d.Dial("tcp", addr)
+			if err != nil {
+				t.Fatalf("dial %d: %v", i, err)
+			}
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+				t.Fatalf("dial %d: %v", i, err)
+			}
+			used = append(used, c.LocalAddr().(*net.TCPAddr).Port)
+			c.Close()
+		}
+		// The oldest port first: they come round in the same order.
+		for i, p := range used[20:] {
+			if p != used[i] || p < 10000 || p > 10019 {
+				t.Errorf("dial %d: got port %d, want %d, whose use ended longest ago", i+20, p, used[i])
+			}
+		}
+		closed := hold(new(net.Dialer).Dial, []string{addr}, 100)
+		if len(closed) != 20 {
+			t.Errorf("who lets the kernel choose got %d connections, want 20: explicit ports must take none from it", len(closed))
+		}
+		for _, c := range closed {
+			c.Close()
+		}
+		if _, err := net.Dial("tcp", addr); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			t.Errorf("net.Dialer after 20 closes: got %v, want %v: what is this test comparing with?", err, syscall.EADDRNOTAVAIL)
+		}
+	}
+}
+
+func TestExplicitPortsInUseArePassedOver(t *testing.T) {
+	port, inside := inLab(t, narrowLab)
+	if !inside {
+		return
+	}
+	addr := netlab.ServerAddr.String() + ":" + port
+	r := dialer.PortRange{Lo: 10000, Hi: 10009}
+	// Another process has five of them: bound only, or connected to the same
+	// destination.
+	for p := 10000; p < 10005; p++ {
+		nd := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("198.18.0.1"), Port: p}}
+		if p%2 == 0 {
+			nd.Control = func(_, _ string, c syscall.RawConn) (err error) {
+				cerr := c.Control(func(fd uintptr) {
+					err = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+				})
+				return errors.Join(cerr, err)
+			}
+		}
+		c, err := nd.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	d := &dialer.Dialer{Sources: prefixes("198.18.0.1/32"), ExplicitPorts: r}
+	all := hold(d.Dial, []string{addr}, 20)
+	if len(all) != 5 {
+		t.Fatalf("got %d connections, want the 5 ports that nobody else uses", len(all))
+	}
+	_, err := d.Dial("tcp", addr)
+	var e *dialer.ExhaustedError
+	if !errors.As(err, &e) || e.InUse != 5 || e.Ports != 10 || e.Range != r {
+		t.Errorf("got %v, want an *ExhaustedError with 5 of 10 ports in use by this process", err)
+	}
+	// It can be taken over from its TIME_WAIT on.
+	all[2].Close()
+	netlab.Await(t, "the closed connection is in TIME_WAIT", func() bool {
+		return netlab.Count(t, func(s netlab.Socket) bool { return s.State == netlab.TimeWait }) == 1
+	})
+	c, err := d.Dial("tcp", addr)
+	if err != nil || c.LocalAddr().String() != all[2].LocalAddr().String() {
+		t.Fatalf("got %v, want the port that came free", err)
+	}
+	c.Close()
+	release(all)
+}
+
+func TestExplicitPortsAreRefusedWhereTheyWouldDoHarm(t *testing.T) {
+	_, inside := inLab(t, narrowLab)
+	if !inside {
+		return
+	}
+	explicit := func(lo, hi uint16) dialer.Dialer {
+		return dialer.Dialer{Sources: prefixes("198.18.0.1/32"), ExplicitPorts: dialer.PortRange{Lo: lo, Hi: hi}}
+	}
+	both := explicit(10000, 10009)
+	both.PortRange = dialer.PortRange{Lo: 20000, Hi: 20001}
+	alone := explicit(10000, 10009)
+	alone.Sources = nil
+	for _, test := range []struct {
+		d    dialer.Dialer
+		want string
+	}{
+		{explicit(10000, 10009), ""},
+		{explicit(19000, 20000), "19000-20000 overlaps 20000-20019"},
+		{explicit(20019, 30000), "ip_local_port_range"},
+		{explicit(20005, 20006), "overlaps"},
+		{explicit(2, 1), "Lo no greater than Hi"},
+		{both, "together with PortRange"},
+		{alone, "Sources or Interfaces"},
+	} {
+		err := test.d.Validate()
+		if (err == nil) != (test.want == "") || err != nil && (!strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "Dialer.ExplicitPorts")) {
+			t.Errorf("%v: got %v, want %q", test.d.ExplicitPorts, err, test.want)
+		}
+	}
+}
+
+// The peer closes first: then it has the TIME_WAIT, and takes the next connection
+// from the same port because its timestamp is newer.
+func TestExplicitPortsComeAgainWhenThePeerClosedFirst(t *testing.T) {
+	if !netlab.Inside() {
+		lab := netlab.New(t)
+		narrowLab(lab)
+		lab.Rerun(t, lab.Client)
+		return
+	}
+	addr := serve(t, "127.0.0.1:0", func(c net.Conn) { fmt.Fprint(c, "bye") })
+	d := &dialer.Dialer{Sources: prefixes("127.0.1.1/32"), ExplicitPorts: dialer.PortRange{Lo: 10000, Hi: 10004}}
+	for i := range 50 {
+		c, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatalf("dial %d: %v", i, err)
+		}
+		if got, err := io.ReadAll(c); string(got) != "bye" || err != nil {
+			t.Fatalf("dial %d: got %q, %v", i, got, err)
+		}
+		c.Close()
+	}
+	_, server, _ := net.SplitHostPort(addr)
+	number, _ := strconv.Atoi(server)
+	ours := netlab.Count(t, func(s netlab.Socket) bool { return s.State == netlab.TimeWait && int(s.Remote.Port()) == number })
+	if ours != 0 {
+		t.Errorf("got %d TIME_WAITs on our side, want none: the peer closed first", ours)
+	}
+}
