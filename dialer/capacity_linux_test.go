@@ -147,14 +147,6 @@ func hold(dial func(network, address string) (net.Conn, error), dsts []string, e
 	return all
 }
 
-// release closes the connections by RST, so that their ports are free at once.
-func release(all []net.Conn) {
-	for _, c := range all {
-		c.(interface{ SetLinger(int) error }).SetLinger(0)
-		c.Close()
-	}
-}
-
 // rotating dials from one LocalAddr after the other, as is often advised.
 func rotating(sources []string) func(network, address string) (net.Conn, error) {
 	next := 0

@@ -102,9 +102,9 @@ func (dl *dialing) dial(ctx context.Context, address string) (*Conn, error) {
 	if !bindsInControl && dl.bound() {
 		return dl.dialEach(ctx, address)
 	}
-	// One attempt that nothing can end is closed inside net only if it connects to
-	// itself, by getting the destination's own port from the kernel.
-	dl.arm = !dl.literal || ctx.Done() != nil || ephemeralPorts().all.holds(dl.one.dst.Port())
+	// A single attempt that nothing can end is not closed inside net once it
+	// stands.
+	dl.arm = !dl.literal || ctx.Done() != nil
 	if !dl.literal {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: dl.connectDone})
 	}

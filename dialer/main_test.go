@@ -106,3 +106,11 @@ func prefixes(list ...string) []netip.Prefix {
 	}
 	return all
 }
+
+// release closes the connections by RST, so that their ports are free at once.
+func release(all []net.Conn) {
+	for _, c := range all {
+		c.(interface{ SetLinger(int) error }).SetLinger(0)
+		c.Close()
+	}
+}

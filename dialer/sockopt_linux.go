@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"sync/atomic"
@@ -86,18 +87,19 @@ func setPortRange(fd int, r PortRange, userControl bool) error {
 // fullRange is 1 to 65535, as the option takes it.
 const fullRange = 1 - 1<<16
 
-// lingerOf is the socket's SO_LINGER in seconds, negative if it is off.
+// lingerOf is the socket's SO_LINGER in seconds, negative if it is off. Struct
+// linger is two ints.
 func lingerOf(fd int) int {
-	// Asked for an int, the kernel says whether it is on. That is the usual case
-	// without an allocation.
-	if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LINGER); err != nil || on == 0 {
+	v, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+	if err != nil {
 		return -1
 	}
-	l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
-	if err != nil || l.Onoff == 0 {
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], v)
+	if binary.NativeEndian.Uint32(b[:4]) == 0 {
 		return -1
 	}
-	return int(l.Linger)
+	return int(int32(binary.NativeEndian.Uint32(b[4:])))
 }
 
 func setLinger(fd, seconds int) error {

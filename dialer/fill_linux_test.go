@@ -1,0 +1,147 @@
+package dialer_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/internal/checks/mustrun"
+)
+
+const (
+	fillPorts  = 16000
+	fillServer = "STAYOPEN_FILL_SERVER"
+)
+
+// BenchmarkConnectAsTheRangeFills compares how long a connect takes while the
+// local ports towards one destination fill up, from 0 to 99 %.
+//
+//	go test -run '^$' -bench RangeFills -benchtime 1x -v ./dialer
+//
+// It works in a network namespace of its own, with a range of 16,000 ports.
+func BenchmarkConnectAsTheRangeFills(b *testing.B) {
+	needFiles(b, fillPorts+1000)
+	ownNamespace(b, fmt.Sprint(20000, 20000+fillPorts-1))
+	theirs := &filling{addr: startFillServer(b, "127.0.0.1:10001"), dial: new(net.Dialer).Dial}
+	ours := &filling{addr: startFillServer(b, "127.0.0.1:10002"), dial: (&dialer.Dialer{Sources: prefixes("127.0.0.1/32")}).Dial}
+	for b.Loop() {
+		for _, f := range []*filling{theirs, ours} {
+			f.measure(b)
+			release(f.open)
+			f.open = nil
+		}
+	}
+	b.Log("median time of a connect, and its ratio to an empty range:")
+	for i, percent := range fillSteps {
+		net, our := theirs.medians(i), ours.medians(i)
+		b.Logf("%3d %% full: net.Dialer %10v (%6.1f)   dialer.Dialer %8v (%4.1f)", percent, net, ratio(net, theirs.medians(0)), our, ratio(our, ours.medians(0)))
+		b.ReportMetric(ratio(net, theirs.medians(0)), fmt.Sprintf("net@%d%%/empty", percent))
+		b.ReportMetric(ratio(our, ours.medians(0)), fmt.Sprintf("ours@%d%%/empty", percent))
+	}
+}
+
+var fillSteps = []int{0, 60, 90, 99}
+
+// filling fills the range for one destination.
+type filling struct {
+	addr  string
+	dial  func(network, address string) (net.Conn, error)
+	open  []net.Conn
+	times [4][]time.Duration // at each of fillSteps
+}
+
+func (f *filling) measure(b *testing.B) {
+	for i, percent := range fillSteps {
+		for len(f.open) < fillPorts*percent/100 {
+			f.open = append(f.open, f.dialed(b))
+		}
+		for range 101 {
+			start := time.Now()
+			c := f.dialed(b)
+			f.times[i] = append(f.times[i], time.Since(start))
+			release([]net.Conn{c})
+		}
+	}
+}
+
+func (f *filling) dialed(b *testing.B) net.Conn {
+	c, err := f.dial("tcp", f.addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+func (f *filling) medians(step int) time.Duration {
+	return slices.Sorted(slices.Values(f.times[step]))[len(f.times[step])/2].Round(100 * time.Nanosecond)
+}
+
+// ownNamespace puts the goroutine, and what it starts, into a new network
+// namespace with loopback alone. Its thread ends with it.
+func ownNamespace(tb testing.TB, portRange string) {
+	tb.Helper()
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		mustrun.Skipf(tb, "this makes a network namespace: %v", err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		mustrun.Skipf(tb, "this sets up a network namespace with the command ip of iproute2: %v: %s", err, out)
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte(portRange), 0); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// startFillServer starts a server in a process of its own: together with its
+// clients it would need too many descriptors.
+func startFillServer(tb testing.TB, addr string) string {
+	tb.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command(self, "-test.run=^TestServerOfTheFillBenchmark$", "-test.v")
+	cmd.Env = append(os.Environ(), fillServer+"="+addr)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "serving") {
+			return addr
+		}
+	}
+	tb.Fatal("the server did not start")
+	return ""
+}
+
+// TestServerOfTheFillBenchmark is the other process, and elsewhere nothing.
+func TestServerOfTheFillBenchmark(t *testing.T) {
+	if addr := os.Getenv(fillServer); addr != "" {
+		sink(t, addr)
+		fmt.Println("serving")
+		io.Copy(io.Discard, os.Stdin)
+	}
+}
