@@ -27,7 +27,7 @@ type CloseRecord struct {
 	// Reset says that the end was an abort, by RST from either side or by the
 	// kernel giving up, not an exchange of FINs. By is Local for a reset by
 	// Conn.Reset, by SO_LINGER 0 or by closing with unread data, unless the
-	// peer's FIN had come before.
+	// peer's FIN had come before. It is so, too, for a reset by CloseMode.
 	Reset bool
 
 	// TimeWait says that a TIME_WAIT stays on this host, and keeps the local
@@ -36,7 +36,7 @@ type CloseRecord struct {
 	// while we close spares us the TIME_WAIT. Always false where By is unknown.
 	TimeWait bool
 
-	// At is when Close or Reset was called.
+	// At is when Close or Reset was called, also where the end came later.
 	At time.Time
 }
 
@@ -49,15 +49,32 @@ const (
 	finSecond           // the peer's FIN had come before our CloseWrite
 )
 
-// Close records how the connection ends, see CloseRecord, and closes it. It can
-// be called at any time, also while others read and write: their calls return.
-// A second Close does nothing but return the error that net.TCPConn returns.
+// Close records how the connection ends, see CloseRecord, and closes it in the
+// way that SetCloseMode says. It can be called at any time, also while others
+// read and write: their calls return. A second Close does nothing but return the
+// error that net.TCPConn returns.
 func (c *Conn) Close() error {
 	c.mu.Lock()
-	c.endLocked()
+	if c.closed {
+		c.mu.Unlock()
+		return c.TCPConn.Close()
+	}
+	s := c.closeLocked()
+	if c.remains = c.keepLocked(s); c.remains == nil {
+		s.clean = false
+		c.endLocked(c.judgeLocked(s))
+	}
+	rest := c.remains
 	c.mu.Unlock()
 	err := c.TCPConn.Close()
-	c.giveBack()
+	switch {
+	case rest == nil:
+		c.ended()
+	case rest.wait > 0:
+		go rest.linger() // ends with the socket, at the latest when the time is over
+	default:
+		rest.close()
+	}
 	return err
 }
 
@@ -65,21 +82,48 @@ func (c *Conn) Close() error {
 // TIME_WAIT either. What was written and has not reached the peer is lost, and
 // the peer's next read fails. On a connection that both sides have already
 // closed for writing it is too late for that; Reset is then like Close. On a
-// closed connection it is, too.
+// closed connection it is, too, even if Close has left the socket waiting for
+// the peer.
 func (c *Conn) Reset() error {
 	c.mu.Lock()
-	var lingerErr error
-	if !c.closed {
-		lingerErr = c.setLingerLocked(0)
-		c.endLocked()
+	if c.closed {
+		c.mu.Unlock()
+		return c.TCPConn.Close()
 	}
+	lingerErr := c.setLingerLocked(0)
+	c.endLocked(c.judgeLocked(c.closeLocked()))
 	c.mu.Unlock()
 	err := c.TCPConn.Close()
-	c.giveBack()
+	c.ended()
 	if err == nil {
 		err = lingerErr
 	}
 	return err
+}
+
+// closeLocked marks the Conn as closed and returns what the socket looked like
+// at that moment.
+func (c *Conn) closeLocked() socket {
+	c.closed = true
+	c.record.At = time.Now()
+	return look(c.raw, c.mode)
+}
+
+// endLocked makes the record final, but for the time, which is there.
+func (c *Conn) endLocked(r CloseRecord) {
+	r.At = c.record.At
+	c.record, c.final, c.remains = r, true, nil
+}
+
+// ended is called once, when the socket is closed and the record final.
+func (c *Conn) ended() {
+	c.giveBack()
+	c.mu.Lock()
+	f, record := c.onClose, c.record
+	c.mu.Unlock()
+	if f != nil {
+		f(record)
+	}
 }
 
 // giveBack ends the connection's count on its source. The port is free, or in
@@ -99,13 +143,13 @@ func (c *Conn) giveBack() {
 func (c *Conn) CloseWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.look()
+	before := look(c.raw, c.mode)
 	if err := c.TCPConn.CloseWrite(); err != nil {
 		return err
 	}
 	if c.fin == finNotSent {
 		c.fin = finFirst
-		if before.peerFirst() || c.look().peerFirst() {
+		if before.peerFirst() || look(c.raw, c.mode).peerFirst() {
 			c.fin = finSecond
 		}
 	}
@@ -128,28 +172,34 @@ func (c *Conn) setLingerLocked(sec int) error {
 	return err
 }
 
-// CloseState returns what Close would record if it were called now. After Close
-// it returns the record itself. It changes nothing about the connection.
+// CloseState returns what Close would record if it were called now, and if the
+// peer, where CloseMode has it waited for, did not close first. While the socket
+// of a closed connection waits for the peer it is what the record would be if
+// the wait ended now, and after that it is the record itself. It changes nothing
+// about the connection.
 func (c *Conn) CloseState() CloseRecord {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.final {
 		return c.record
 	}
-	return c.judgeLocked()
+	raw, at := c.raw, time.Now()
+	if c.closed {
+		raw, at = c.remains.raw, c.record.At
+	}
+	r := c.judgeLocked(look(raw, c.mode))
+	r.At = at
+	return r
 }
 
-// CloseRecord returns how the connection was closed, and false while it is open.
+// CloseRecord returns how the connection was closed, and false before that is
+// final: while the connection is open, and after its Close while the socket
+// still waits for the peer. OnClose tells when it is.
 func (c *Conn) CloseRecord() (CloseRecord, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.record, c.closed
-}
-
-// endLocked writes the record, the first time.
-func (c *Conn) endLocked() {
-	if !c.closed {
-		c.record = c.judgeLocked()
-		c.closed = true
+	if !c.final {
+		return CloseRecord{}, false
 	}
+	return c.record, true
 }

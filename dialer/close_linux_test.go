@@ -241,12 +241,6 @@ func socketError(c *net.TCPConn) error {
 	return errors.Join(cerr, err)
 }
 
-// same compares records but for the time.
-func same(a, b dialer.CloseRecord) bool {
-	a.At = b.At
-	return a == b
-}
-
 func TestTimeWaitsAreNeverUnderstated(t *testing.T) {
 	if !netlab.Inside() {
 		lab := netlab.New(t)

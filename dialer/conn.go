@@ -30,11 +30,15 @@ type Conn struct {
 	broken        atomic.Bool // a Read met an error that ended the connection, and took it out of the socket
 
 	// mu guards the rest. Under it only system calls are made that do not wait.
-	mu     sync.Mutex
-	fin    finOrder
-	linger int // seconds, as SetLinger was told last; only where the socket cannot be asked
-	closed bool
-	record CloseRecord // once closed
+	mu      sync.Mutex
+	fin     finOrder
+	mode    CloseMode
+	onClose func(CloseRecord)
+	linger  int  // seconds, as SetLinger was told last; only where the socket cannot be asked
+	closed  bool // Close or Reset was called
+	final   bool // the record is complete
+	record  CloseRecord
+	remains *remains // from Close to the end of the socket, where that is not the same
 }
 
 // Wrap makes a Conn of a TCP connection that something else dialed or accepted.

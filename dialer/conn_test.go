@@ -11,32 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/nettest"
-
 	"github.com/stayopen-go/stayopen/dialer"
 )
-
-func TestConnIsANetConn(t *testing.T) {
-	nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		defer l.Close()
-		c, err := (&dialer.Dialer{Sources: prefixes("127.0.0.1/32")}).Dial("tcp", l.Addr().String())
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		s, err := l.Accept()
-		if err != nil {
-			c.Close()
-			return nil, nil, nil, err
-		}
-		peer := dialer.Wrap(s.(*net.TCPConn))
-		return c, peer, func() { c.Close(); peer.Close() }, nil
-	})
-	wantNothingCounted(t)
-}
 
 func TestWrappedConnIsTheTCPConn(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")

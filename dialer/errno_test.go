@@ -8,4 +8,5 @@ import "syscall"
 const (
 	errRefused      = syscall.ECONNREFUSED
 	errAddrNotAvail = syscall.EADDRNOTAVAIL
+	errConnReset    = syscall.ECONNRESET
 )

@@ -6,4 +6,5 @@ import "syscall"
 const (
 	errRefused      = syscall.Errno(10061) // WSAECONNREFUSED
 	errAddrNotAvail = syscall.Errno(10049) // WSAEADDRNOTAVAIL
+	errConnReset    = syscall.Errno(10054) // WSAECONNRESET
 )

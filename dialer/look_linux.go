@@ -1,34 +1,10 @@
 package dialer
 
-import (
-	"sync"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// look asks the kernel about the connection and changes nothing: reading with
+// lookAt asks the kernel about the connection and changes nothing: reading with
 // MSG_PEEK would take a waiting error out of the socket, and the Read after it
 // would find a plain EOF where there was a reset.
-func (c *Conn) look() socket {
-	l := lookers.Get().(*looker)
-	defer lookers.Put(l)
-	l.found = socket{}
-	c.raw.Control(l.run)
-	return l.found
-}
-
-// looker is to look what peeker is to Peek.
-type looker struct {
-	found socket
-	run   func(fd uintptr)
-}
-
-var lookers = sync.Pool{New: func() any {
-	l := new(looker)
-	l.run = func(fd uintptr) { l.found = lookAt(int(fd)) }
-	return l
-}}
-
 func lookAt(fd int) socket {
 	// The first byte of struct tcp_info is the state.
 	state, err := unix.GetsockoptByte(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -60,3 +36,13 @@ func poll(fd int) int16 {
 		}
 	}
 }
+
+// undelivered reports whether something that was written, or our FIN, has not
+// been acknowledged by the peer's kernel.
+func undelivered(fd int) bool {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return err != nil || n > 0
+}
+
+// abort makes closing the socket a reset, and reports whether it will be one.
+func abort(fd int) bool { return setLinger(fd, 0) == nil }

@@ -1,6 +1,9 @@
 package dialer
 
-import "time"
+import (
+	"sync"
+	"syscall"
+)
 
 // socket is what the kernel says about a connection.
 type socket struct {
@@ -9,17 +12,18 @@ type socket struct {
 	unread bool // data waits in the receive buffer
 	failed bool // an error waits to be reported
 	abort  bool // SO_LINGER is on with zero seconds
+	clean  bool // it is to be reset, in place of a FIN
 }
 
 // tcpState is a state of TCP, in the kernel's numbers (include/net/tcp_states.h).
 type tcpState uint8
 
 const (
-	tcpFinWait1  tcpState = 4
-	tcpFinWait2  tcpState = 5
-	tcpClose     tcpState = 7
-	tcpCloseWait tcpState = 8
-	tcpLastAck   tcpState = 9
+	tcpEstablished tcpState = 1
+	tcpFinWait2    tcpState = 5
+	tcpClose       tcpState = 7
+	tcpCloseWait   tcpState = 8
+	tcpLastAck     tcpState = 9
 )
 
 // peerFirst reports whether the peer's FIN is here and came before ours.
@@ -27,24 +31,54 @@ func (s socket) peerFirst() bool {
 	return s.known && (s.state == tcpCloseWait || s.state == tcpLastAck)
 }
 
-// judgeLocked foresees what closing the connection now means.
-func (c *Conn) judgeLocked() CloseRecord {
-	s := c.look()
-	var r CloseRecord
+// resettable reports whether closing now would leave a TIME_WAIT here, as far as
+// that can be told before the question of what is unsent.
+func (s socket) resettable() bool {
+	return s.known && !s.unread && !s.abort && (s.state == tcpEstablished || s.state == tcpFinWait2)
+}
+
+// look asks the kernel about the socket, in view of how it is to be closed. It
+// changes nothing.
+func look(raw syscall.RawConn, m CloseMode) socket {
+	l := lookers.Get().(*looker)
+	defer lookers.Put(l)
+	l.mode, l.found = m, socket{}
+	raw.Control(l.run)
+	return l.found
+}
+
+// looker carries the answer out of the function that RawConn.Control calls. It is
+// kept between calls because that function would be allocated for each.
+type looker struct {
+	mode  CloseMode
+	found socket
+	run   func(fd uintptr)
+}
+
+var lookers = sync.Pool{New: func() any {
+	l := new(looker)
+	l.run = func(fd uintptr) {
+		l.found = lookAt(int(fd))
+		l.found.clean = l.mode.ResetIfClean && l.found.resettable() && !undelivered(int(fd))
+	}
+	return l
+}}
+
+// judgeLocked foresees what closing the socket now means. The time is left out.
+func (c *Conn) judgeLocked(s socket) CloseRecord {
+	abort := s.abort || s.clean
 	switch {
 	case !s.known:
-		r = CloseRecord{By: UnknownInitiator, Reset: c.linger == 0}
+		return CloseRecord{By: UnknownInitiator, Reset: c.linger == 0}
 	case s.state == tcpClose:
-		r = c.judgeEnded(s)
+		return c.judgeEnded(s)
 	case s.peerFirst():
-		r = CloseRecord{By: Peer, Reset: s.unread || s.abort && s.state == tcpCloseWait}
+		return CloseRecord{By: Peer, Reset: s.unread || s.abort && s.state == tcpCloseWait}
 	default:
 		// Nothing of the peer's yet, or it crosses with ours. The kernel sends a
 		// RST by itself when data is thrown away unread (RFC 1122, 4.2.2.13).
-		r = CloseRecord{By: Local, Reset: s.unread || s.abort, TimeWait: !s.unread && !s.abort}
+		return CloseRecord{By: Local, Reset: s.unread || abort, TimeWait: !s.unread && !abort}
 	}
-	r.At = time.Now()
-	return r
 }
 
 // judgeEnded tells the ends apart after which the socket holds nothing more: it
