@@ -321,6 +321,7 @@ func TestOnCloseMayCallTheConnAndIsCalledOnce(t *testing.T) {
 func TestCloseLosesNothingThatWasWritten(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	for name, mode := range closeModes {
+		mode.PeerFirst = min(mode.PeerFirst, time.Millisecond) // the peer closes last here
 		t.Run(name, func(t *testing.T) {
 			for range 100 {
 				conn, server := pair(t, new(dialer.Dialer), l)
