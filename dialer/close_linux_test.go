@@ -159,7 +159,38 @@ var (
 			e.weClose()
 			e.must(e.client.SetLinger(0))
 		}, peerFirst},
+		{"reset if clean", func(e ends) { e.client.SetCloseMode(resetIfClean) }, weReset},
+		{"reset if clean, taken back", func(e ends) {
+			e.client.SetCloseMode(resetIfClean)
+			e.client.SetCloseMode(dialer.CloseMode{})
+		}, weFirst},
+		{"reset if clean, the peer's FIN is here", func(e ends) { e.client.SetCloseMode(resetIfClean); e.peerCloses() }, peerFirst},
+		{"reset if clean, own CloseWrite", func(e ends) {
+			e.client.SetCloseMode(resetIfClean)
+			e.weClose()
+			e.kernelHas(netlab.FinWait2)
+		}, weReset},
+		{"reset if clean, own CloseWrite, then EOF", func(e ends) { e.client.SetCloseMode(resetIfClean); e.weClose(); e.peerCloses() }, weFirst},
+		{"reset if clean, with SO_LINGER", func(e ends) { e.client.SetCloseMode(resetIfClean); e.must(e.client.SetLinger(5)) }, weReset},
+		{"polite, but own CloseWrite", func(e ends) {
+			e.client.SetCloseMode(dialer.CloseMode{PeerFirst: longer})
+			e.weClose()
+		}, weFirst},
+		{"polite, but SO_LINGER 0", func(e ends) {
+			e.client.SetCloseMode(dialer.CloseMode{PeerFirst: longer})
+			e.must(e.client.SetLinger(0))
+		}, weReset},
+		{"polite, the peer's FIN is here", func(e ends) {
+			e.client.SetCloseMode(dialer.CloseMode{PeerFirst: longer})
+			e.peerCloses()
+		}, peerFirst},
+		{"polite, the peer's RST is here", func(e ends) {
+			e.client.SetCloseMode(dialer.CloseMode{PeerFirst: longer})
+			e.peerResets()
+		}, peerReset},
+		{"polite for no time", func(e ends) { e.client.SetCloseMode(dialer.CloseMode{PeerFirst: -1}) }, weFirst},
 	}
+	resetIfClean = dialer.CloseMode{ResetIfClean: true}
 )
 
 // kernelHas waits until the kernel has a socket in that state at our end.
