@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -325,13 +326,7 @@ func TestPeerThatFallsSilentHasEndedTheConnection(t *testing.T) {
 		lab.Rerun(t, lab.Client, "SERVER="+addr)
 		return
 	}
-	const userTimeout = 200 // ms
-	c := dial(t, &dialer.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		cerr := c.Control(func(fd uintptr) {
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, userTimeout)
-		})
-		return errors.Join(cerr, err)
-	}}, os.Getenv("SERVER"))
+	c := dial(t, &dialer.Dialer{Control: dialer.UserTimeout(200 * time.Millisecond)}, os.Getenv("SERVER"))
 	cutOff(t)
 	if _, err := c.Write([]byte("hello?")); err != nil {
 		t.Fatal(err)
