@@ -16,12 +16,16 @@
 //     Eyeballs leaves no TIME_WAIT.
 //   - [Conn], which still is a *net.TCPConn, so that sendfile and splice work. It
 //     counts payload bytes, tells whether the peer has closed without reading
-//     from it ([Conn.Peek]), closes without TIME_WAIT when asked ([Conn.Reset]),
+//     from it ([Conn.Peek]), closes without TIME_WAIT when asked, by RST
+//     ([Conn.Reset]) or by leaving it to the peer to close first ([CloseMode]),
 //     and records who closed first and what that left behind ([CloseRecord]).
+//   - [ControlFunc]: socket options that this package's Dialer and net.Dialer
+//     both take, such as [UserTimeout] and [BindToDevice].
 //
 // It does not pool connections, repeat a dial that the peer refused, or dial
-// another host than the one it was given. It speaks no TLS and no HTTP. It runs
-// no goroutine of its own and never logs.
+// another host than the one it was given. It speaks no TLS and no HTTP. It never
+// logs, and runs no goroutine of its own but one for each closed connection whose
+// peer is still waited for.
 //
 // Linux is its first home. Elsewhere it dials and counts the same, binds plainly
 // where sources are given, and says "unknown" where the system cannot be asked.
