@@ -87,12 +87,12 @@ func TestEverySourceHasEveryPortForEveryDestination(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dsts := withPort(test.dsts, port)
 			most := capacityPorts * len(test.sources)
-			ours := hold((&dialer.Dialer{Sources: prefixes(test.sources...)}).Dial, dsts, most)
+			ours := openAll((&dialer.Dialer{Sources: prefixes(test.sources...)}).Dial, dsts, most)
 			checkBudgets(t, capacityPorts, len(test.sources)*len(dsts))
-			others := hold(new(net.Dialer).Dial, []string{bystanders}, capacityPorts)
+			others := openAll(new(net.Dialer).Dial, []string{bystanders}, capacityPorts)
 			release(ours)
 			release(others)
-			theirs := hold(rotating(test.sources), dsts, most)
+			theirs := openAll(rotating(test.sources), dsts, most)
 			release(theirs)
 			t.Logf("%d ports, %d sources, %d destinations: dialer.Dialer holds %d connections, net.Dialer with LocalAddr %d; a bystander got %d",
 				capacityPorts, len(test.sources), len(dsts), len(ours), len(theirs), len(others))
@@ -132,8 +132,8 @@ func checkBudgets(t *testing.T, size, n int) {
 	}
 }
 
-// hold opens up to each connections to each destination at once.
-func hold(dial func(network, address string) (net.Conn, error), dsts []string, each int) []net.Conn {
+// openAll opens up to each connections to each destination at once.
+func openAll(dial func(network, address string) (net.Conn, error), dsts []string, each int) []net.Conn {
 	var all []net.Conn
 	for _, dst := range dsts {
 		for range each {

@@ -41,7 +41,7 @@ func TestExhaustedSourcesFailBeforeASocketIsMade(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sockets := countControls(d)
-			all := hold(d.Dial, []string{addr}, 100)
+			all := openAll(d.Dial, []string{addr}, 100)
 			if len(all) != 20 {
 				t.Fatalf("got %d connections, want 20", len(all))
 			}
@@ -99,7 +99,7 @@ func TestExhaustedIPv4BehindUnreachableIPv6IsStillExhausted(t *testing.T) {
 		"without Sources":   nil,
 	} {
 		d := &dialer.Dialer{Sources: sources, Resolver: names.resolver(), FallbackDelay: time.Millisecond}
-		all := hold(d.Dial, []string{netlab.ServerAddr.String() + ":" + port}, 100)
+		all := openAll(d.Dial, []string{netlab.ServerAddr.String() + ":" + port}, 100)
 		for range 3 {
 			_, err := d.Dial("tcp", "both.test:"+port)
 			var e *dialer.ExhaustedError
@@ -128,7 +128,7 @@ func TestDialWaitsForAPort(t *testing.T) {
 	} {
 		for _, to := range []string{addr, "server.test:" + port} {
 			t.Run(name+" "+to, func(t *testing.T) {
-				all := hold((&dialer.Dialer{Sources: d.Sources}).Dial, []string{addr}, 100)
+				all := openAll((&dialer.Dialer{Sources: d.Sources}).Dial, []string{addr}, 100)
 				defer func() { release(all) }()
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				_, err := d.DialContext(ctx, "tcp", to)

@@ -50,7 +50,7 @@ func TestExplicitPortsTakeOverTheirOwnTimeWaits(t *testing.T) {
 				t.Errorf("dial %d: got port %d, want %d, whose use ended longest ago", i+20, p, used[i])
 			}
 		}
-		closed := hold(new(net.Dialer).Dial, []string{addr}, 100)
+		closed := openAll(new(net.Dialer).Dial, []string{addr}, 100)
 		if len(closed) != 20 {
 			t.Errorf("who lets the kernel choose got %d connections, want 20: explicit ports must take none from it", len(closed))
 		}
@@ -89,7 +89,7 @@ func TestExplicitPortsInUseArePassedOver(t *testing.T) {
 		defer c.Close()
 	}
 	d := &dialer.Dialer{Sources: prefixes("198.18.0.1/32"), ExplicitPorts: r}
-	all := hold(d.Dial, []string{addr}, 20)
+	all := openAll(d.Dial, []string{addr}, 20)
 	if len(all) != 5 {
 		t.Fatalf("got %d connections, want the 5 ports that nobody else uses", len(all))
 	}
