@@ -126,8 +126,8 @@ func (c *Conn) ended() {
 	}
 }
 
-// giveBack ends the connection's count on its source. The port is free, or in
-// TIME_WAIT, from now on.
+// giveBack ends the connection's count on its source, or in its Listener. The
+// port is free, or in TIME_WAIT, from now on.
 func (c *Conn) giveBack() {
 	record, _ := c.CloseRecord()
 	if c.lease != nil {
@@ -135,6 +135,9 @@ func (c *Conn) giveBack() {
 		c.dropped.Stop()
 	} else if !record.TimeWait {
 		ports.freed(c.RemoteAddr())
+	}
+	if c.seat != nil {
+		c.seat.leave(record)
 	}
 }
 

@@ -24,6 +24,7 @@ type Conn struct {
 	raw     syscall.RawConn
 	lease   *lease          // its count in the ledger; nil if it was not dialed from Sources
 	dropped runtime.Cleanup // gives the count back for a connection that is lost without Close
+	seat    *seat           // its count in the Listener; nil if none accepted it
 	opened  time.Time
 
 	read, written atomic.Int64

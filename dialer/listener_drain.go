@@ -1,0 +1,94 @@
+package dialer
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Drain closes the listener without losing connections: it goes on handing what
+// is queued to those who call Accept, and closes when nothing is left. Accept
+// then fails with net.ErrClosed. Somebody must be calling Accept for as long; if
+// ctx ends first, Drain closes what is left and returns an error with that of the
+// context in it. After Drain the listener is closed in any case.
+//
+// On Linux Drain takes in no new connections towards its end, and waits for
+// handshakes that have begun: a client whose first packet (SYN) arrives then asks
+// again a second later by itself, and is answered by whoever listens on the port
+// by that time. That end lasts as long as a round trip to the clients that were
+// connecting, 900 ms at most. It is left out, at the price of a connection lost
+// now and then, where the socket may be another process's, too (taken over,
+// handed over, or copied by File: then it goes on without us, and there is nothing
+// to lose), where the socket has a filter of the user's, and on other systems.
+// Where the queue cannot be seen (Windows among others) Drain closes at once and
+// returns an error that is errors.ErrUnsupported.
+//
+// To replace an http.Server, with its successor listening on the same port by
+// ReusePort already: Drain first, which makes Serve return an error that is
+// net.ErrClosed, then Server.Shutdown. Shutdown alone closes the listener like
+// Close, and resets what is queued.
+func (l *Listener) Drain(ctx context.Context) error {
+	l.draining.Store(true)
+	err := l.drain(ctx)
+	if closeErr := l.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return &net.OpError{Op: "drain", Net: l.Addr().Network(), Addr: l.Addr(), Err: err}
+	}
+	return nil
+}
+
+// handshakeLimit bounds the time in which new connections are turned away. A
+// client that is asks again after a second, and should not be turned away twice.
+const handshakeLimit = 900 * time.Millisecond
+
+// drain returns when the listener can be closed.
+func (l *Listener) drain(ctx context.Context) error {
+	if err := l.untilAccepted(ctx); err != nil || l.shared.Load() {
+		return err
+	}
+	begun, err := l.turnAway()
+	if err != nil {
+		return err
+	}
+	limit, cancel := context.WithTimeout(ctx, handshakeLimit)
+	defer cancel()
+	waitUntil(limit, begun.over) // one that takes longer is given up
+	return l.untilAccepted(ctx)
+}
+
+// untilAccepted returns when nothing is queued.
+func (l *Listener) untilAccepted(ctx context.Context) error {
+	var failed error
+	err := waitUntil(ctx, func() bool {
+		var queued bool
+		queued, failed = l.queued()
+		return failed != nil || !queued
+	})
+	if failed != nil {
+		return failed
+	}
+	if err != nil {
+		return fmt.Errorf("dialer: closed before everything that was queued had been accepted: %w", err)
+	}
+	return nil
+}
+
+// waitUntil asks again and again, soon at first, until the condition holds or the
+// context ends.
+func waitUntil(ctx context.Context, condition func() bool) error {
+	const soon, late = 50 * time.Microsecond, 2 * time.Millisecond
+	timer := time.NewTimer(soon)
+	defer timer.Stop()
+	for pause := soon; !condition(); pause = min(2*pause, late) {
+		timer.Reset(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

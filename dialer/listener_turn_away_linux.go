@@ -1,0 +1,91 @@
+package dialer
+
+import (
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// synFilter drops the packets that ask for a new connection. What belongs to a
+// handshake that has begun passes.
+var synFilter = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},           // the flags of the TCP header
+	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},        // SYN and ACK
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x02, Jf: 1}, // SYN alone?
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},                          // drop
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff /* all of it */}, // pass
+}
+
+// handshakes are those that had begun when new ones were turned away.
+type handshakes struct {
+	port    uint16
+	clients map[netip.AddrPort]bool
+}
+
+// turnAway stops new connections and returns the handshakes that have begun, on
+// the port: which listener of several they belong to cannot be seen. It does
+// nothing where they cannot be seen at all, or where the socket has a filter
+// already.
+//
+// There is no milder way that works everywhere (Linux 6.18, measured): listen(2)
+// with a backlog of 0 lets clients believe that they are connected; shutdown(2)
+// resets like close; SO_INCOMING_CPU does not keep anybody away.
+// SO_ATTACH_REUSEPORT_CBPF steers clients to another listener without a delay,
+// but wants its place in the kernel's array, which earlier closes have shuffled
+// and no call tells.
+func (l *Listener) turnAway() (handshakes, error) {
+	h := handshakes{port: l.tcp.Addr().(*net.TCPAddr).AddrPort().Port()}
+	if _, err := halfOpen(h.port); err != nil || l.filtered() {
+		return h, nil
+	}
+	cerr := l.raw.Control(func(fd uintptr) {
+		// It fails where the user has locked the socket's filter.
+		unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]})
+	})
+	if cerr != nil {
+		return h, cerr
+	}
+	h.clients, _ = halfOpen(h.port)
+	return h, nil
+}
+
+// filtered reports whether the socket has a filter.
+func (l *Listener) filtered() bool {
+	filtered := false
+	l.raw.Control(func(fd uintptr) {
+		n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_GET_FILTER)
+		filtered = err != nil || n != 0
+	})
+	return filtered
+}
+
+// unfilter takes the filter from an accepted connection, which the kernel has
+// given it.
+func unfilter(tc *net.TCPConn) {
+	raw, err := tc.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) // ENOENT if it came before
+	})
+}
+
+// over reports whether all of the handshakes have ended.
+func (h handshakes) over() bool {
+	if len(h.clients) == 0 {
+		return true
+	}
+	now, err := halfOpen(h.port)
+	if err != nil {
+		return true
+	}
+	for client := range h.clients {
+		if now[client] {
+			return false
+		}
+		delete(h.clients, client)
+	}
+	return true
+}
