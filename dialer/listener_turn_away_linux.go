@@ -3,6 +3,8 @@ package dialer
 import (
 	"net"
 	"net/netip"
+	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,14 +52,26 @@ func (l *Listener) turnAway() (handshakes, error) {
 	return h, nil
 }
 
-// filtered reports whether the socket has a filter.
+// filtered reports whether the socket has a filter, and holds what cannot be read
+// for one.
 func (l *Listener) filtered() bool {
-	filtered := false
+	filtered := true
 	l.raw.Control(func(fd uintptr) {
-		n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_GET_FILTER)
-		filtered = err != nil || n != 0
+		n, err := filterLen(fd)
+		filtered = err != nil || n > 0
 	})
 	return filtered
+}
+
+// filterLen asks for the number of instructions alone, which is what a length of
+// 0 does: any other counts instructions, not bytes, and no wrapper knows that.
+func filterLen(fd uintptr) (uint32, error) {
+	var n uint32
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_GET_FILTER, 0, uintptr(unsafe.Pointer(&n)), 0)
+	if errno != 0 {
+		return 0, os.NewSyscallError("getsockopt SO_GET_FILTER", errno)
+	}
+	return n, nil
 }
 
 // unfilter takes the filter from an accepted connection, which the kernel has
