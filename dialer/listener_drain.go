@@ -16,13 +16,15 @@ import (
 // On Linux Drain takes in no new connections towards its end, and waits for
 // handshakes that have begun: a client whose first packet (SYN) arrives then asks
 // again a second later by itself, and is answered by whoever listens on the port
-// by that time. That end lasts as long as a round trip to the clients that were
-// connecting, 900 ms at most. It is left out, at the price of a connection lost
-// now and then, where the socket may be another process's, too (taken over,
-// handed over, or copied by File: then it goes on without us, and there is nothing
-// to lose), where the socket has a filter of the user's, and on other systems.
-// Where the queue cannot be seen (Windows among others) Drain closes at once and
-// returns an error that is errors.ErrUnsupported.
+// by that time. That end is over at once if nobody is connecting, and otherwise
+// takes a round trip to those who are, 900 ms at most. It begins when the queue
+// has been empty once, or after 100 ms in which it never was. It is left out, at
+// the price of a connection lost now and then, where the socket may be another
+// process's, too (taken over, handed over, or copied by File: then it goes on
+// without us, and there is nothing to lose), where the socket has a filter of the
+// user's or /proc cannot be read, and on other systems. Where the queue cannot be
+// seen (Windows among others) Drain closes at once and returns an error that is
+// errors.ErrUnsupported.
 //
 // To replace an http.Server, with its successor listening on the same port by
 // ReusePort already: Drain first, which makes Serve return an error that is
@@ -40,22 +42,30 @@ func (l *Listener) Drain(ctx context.Context) error {
 	return nil
 }
 
-// handshakeLimit bounds the time in which new connections are turned away. A
-// client that is asks again after a second, and should not be turned away twice.
-const handshakeLimit = 900 * time.Millisecond
+const (
+	// letInLimit bounds the time in which clients are let in though we want to
+	// close: with a limit on connections the queue might never be empty.
+	letInLimit = 100 * time.Millisecond
+	// handshakeLimit bounds the wait for handshakes. A client that was turned
+	// away asks again after a second, and should not be turned away twice.
+	handshakeLimit = 900 * time.Millisecond
+)
 
 // drain returns when the listener can be closed.
 func (l *Listener) drain(ctx context.Context) error {
-	if err := l.untilAccepted(ctx); err != nil || l.shared.Load() {
-		return err
+	if l.shared.Load() {
+		return l.untilAccepted(ctx)
 	}
-	begun, err := l.turnAway()
-	if err != nil {
-		return err
-	}
-	limit, cancel := context.WithTimeout(ctx, handshakeLimit)
+	short, cancel := context.WithTimeout(ctx, letInLimit)
 	defer cancel()
-	waitUntil(limit, begun.over) // one that takes longer is given up
+	if err := l.untilAccepted(short); err != nil && short.Err() == nil {
+		return err
+	}
+	if l.turnAway() {
+		limit, cancel := context.WithTimeout(ctx, handshakeLimit)
+		defer cancel()
+		waitUntil(limit, l.atRest) // a handshake that takes longer is given up
+	}
 	return l.untilAccepted(ctx)
 }
 

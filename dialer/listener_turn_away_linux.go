@@ -2,7 +2,6 @@ package dialer
 
 import (
 	"net"
-	"net/netip"
 	"os"
 	"unsafe"
 
@@ -19,15 +18,8 @@ var synFilter = []unix.SockFilter{
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff /* all of it */}, // pass
 }
 
-// handshakes are those that had begun when new ones were turned away.
-type handshakes struct {
-	port    uint16
-	clients map[netip.AddrPort]bool
-}
-
-// turnAway stops new connections and returns the handshakes that have begun, on
-// the port: which listener of several they belong to cannot be seen. It does
-// nothing where they cannot be seen at all, or where the socket has a filter
+// turnAway stops new connections. It does nothing and reports false where it could
+// not be seen when the last handshake has ended, or where the socket has a filter
 // already.
 //
 // There is no milder way that works everywhere (Linux 6.18, measured): listen(2)
@@ -36,20 +28,23 @@ type handshakes struct {
 // SO_ATTACH_REUSEPORT_CBPF steers clients to another listener without a delay,
 // but wants its place in the kernel's array, which earlier closes have shuffled
 // and no call tells.
-func (l *Listener) turnAway() (handshakes, error) {
-	h := handshakes{port: l.tcp.Addr().(*net.TCPAddr).AddrPort().Port()}
-	if _, err := halfOpen(h.port); err != nil || l.filtered() {
-		return h, nil
+func (l *Listener) turnAway() bool {
+	if _, err := l.references(); err != nil || l.filtered() {
+		return false
 	}
-	cerr := l.raw.Control(func(fd uintptr) {
+	err := os.ErrInvalid
+	l.raw.Control(func(fd uintptr) {
 		// It fails where the user has locked the socket's filter.
-		unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]})
+		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]})
 	})
-	if cerr != nil {
-		return h, cerr
-	}
-	h.clients, _ = halfOpen(h.port)
-	return h, nil
+	return err == nil
+}
+
+// atRest reports whether no handshake is under way and nothing is queued: both
+// hold a reference to the socket, beside the one of its descriptors.
+func (l *Listener) atRest() bool {
+	n, err := l.references()
+	return err != nil || n <= 1
 }
 
 // filtered reports whether the socket has a filter, and holds what cannot be read
@@ -84,22 +79,4 @@ func unfilter(tc *net.TCPConn) {
 	raw.Control(func(fd uintptr) {
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) // ENOENT if it came before
 	})
-}
-
-// over reports whether all of the handshakes have ended.
-func (h handshakes) over() bool {
-	if len(h.clients) == 0 {
-		return true
-	}
-	now, err := halfOpen(h.port)
-	if err != nil {
-		return true
-	}
-	for client := range h.clients {
-		if now[client] {
-			return false
-		}
-		delete(h.clients, client)
-	}
-	return true
 }

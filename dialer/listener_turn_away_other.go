@@ -4,13 +4,11 @@ package dialer
 
 import "net"
 
-// handshakes are those that had begun when new ones were turned away.
-type handshakes struct{}
-
-func (handshakes) over() bool { return true }
-
 // turnAway would stop new connections.
-func (l *Listener) turnAway() (handshakes, error) { return handshakes{}, nil }
+func (l *Listener) turnAway() bool { return false }
+
+// atRest would report whether no handshake is under way.
+func (l *Listener) atRest() bool { return true }
 
 // unfilter has nothing to undo.
 func unfilter(*net.TCPConn) {}
