@@ -80,15 +80,11 @@ func HandOver(cmd *exec.Cmd, listeners ...*Listener) (err error) {
 func passable(listeners []*Listener) (files []*os.File, tag string, err error) {
 	tag = strconv.Itoa(os.Getpid())
 	for _, l := range listeners {
-		f, err := l.File()
+		f, id, err := l.copyFD()
 		if err != nil {
 			return files, "", err
 		}
 		files = append(files, f)
-		id, err := socketID(f)
-		if err != nil {
-			return files, "", err
-		}
 		tag += ":" + strconv.FormatUint(id, 10)
 	}
 	return files, tag, nil

@@ -12,7 +12,7 @@ const passesDescriptors = false
 
 var errNotPassed = fmt.Errorf("passing descriptors: %w on this system", errors.ErrUnsupported)
 
-func socketID(*os.File) (uint64, error) { return 0, errNotPassed }
+func (l *Listener) copyFD() (*os.File, uint64, error) { return nil, 0, errNotPassed }
 
 func listeningTCP(int) (uint64, error) { return 0, errNotPassed }
 

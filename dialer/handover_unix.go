@@ -13,17 +13,25 @@ import (
 
 const passesDescriptors = true
 
-// socketID is the number by which the kernel knows the socket (on Linux; the
-// BSDs may say 0 for all).
-func socketID(f *os.File) (id uint64, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
+// copyFD copies the descriptor, and returns the number by which the kernel knows
+// the socket. os/exec asks the copy for its Fd: one that File had made would become
+// a blocking one by that, and this listener with it, so that Close would wait for
+// Accept.
+func (l *Listener) copyFD() (f *os.File, id uint64, err error) {
+	var dup int
+	cerr := l.raw.Control(func(fd uintptr) {
+		if id, err = inode(int(fd)); err == nil {
+			dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		}
+	})
+	if err := errors.Join(cerr, err); err != nil {
+		return nil, 0, err
 	}
-	cerr := raw.Control(func(fd uintptr) { id, err = inode(int(fd)) })
-	return id, errors.Join(cerr, err)
+	l.shared.Store(true)
+	return os.NewFile(uintptr(dup), "listener "+l.Addr().String()), id, nil
 }
 
+// inode is the number of a socket on Linux; the BSDs may say 0 for all.
 func inode(fd int) (uint64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

@@ -87,3 +87,10 @@ func TestListenerBindsPastTimeWaits(t *testing.T) {
 	}
 	open(t, dialer.ListenConfig{}, "tcp4", address)
 }
+
+func wantKeepAlive(t *testing.T, c *dialer.Conn, idle int) {
+	t.Helper()
+	if got := optionOf(t, c, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); got != idle {
+		t.Errorf("TCP_KEEPIDLE: got %d, want %d", got, idle)
+	}
+}
