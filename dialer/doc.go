@@ -21,6 +21,9 @@
 //     and records who closed first and what that left behind ([CloseRecord]).
 //   - [ControlFunc]: socket options that this package's Dialer and net.Dialer
 //     both take, such as [UserTimeout] and [BindToDevice].
+//   - [Listener], the other side of it: it counts and limits the connections that
+//     it accepts, can share its port, and is replaced without losing any of them,
+//     by draining ([Listener.Drain]) or by handing the socket over ([HandOver]).
 //
 // It does not pool connections, repeat a dial that the peer refused, or dial
 // another host than the one it was given. It speaks no TLS and no HTTP. It never

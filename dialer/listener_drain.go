@@ -28,8 +28,10 @@ import (
 //
 // To replace an http.Server, with its successor listening on the same port by
 // ReusePort already: Drain first, which makes Serve return an error that is
-// net.ErrClosed, then Server.Shutdown. Shutdown alone closes the listener like
-// Close, and resets what is queued.
+// net.ErrClosed; then Server.SetKeepAlivesEnabled(false), and wait until Open in
+// Stats is 0, for as long as you like; then Server.Shutdown. Shutdown by itself
+// closes the listener like Close, which resets what is queued, and then closes
+// connections that were accepted with their first request still on the way.
 func (l *Listener) Drain(ctx context.Context) error {
 	l.draining.Store(true)
 	err := l.drain(ctx)
