@@ -15,5 +15,3 @@ func reusePort(string, string, syscall.RawConn) error {
 
 // canReusePort says that listeners cannot share a port.
 const canReusePort = false
-
-func reusesPort(syscall.RawConn) (bool, error) { return false, reusePort("", "", nil) }
