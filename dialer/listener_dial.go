@@ -36,7 +36,7 @@ func (l *Listener) DialContext(ctx context.Context, network, address string) (ne
 	if err != nil {
 		return nil, err
 	}
-	return newConn(c.(*net.TCPConn), nil), nil
+	return Wrap(c.(*net.TCPConn)), nil
 }
 
 func (l *Listener) canDial(network string) error {

@@ -51,7 +51,7 @@ func (l *Listener) seat(tc *net.TCPConn) *Conn {
 	// On the TCPConn, not on the Conn: it may be kept through NetConn. When it is
 	// lost, package net closes the socket.
 	s.lost = runtime.AddCleanup(tc, func(s *seat) { s.leave(CloseRecord{By: UnknownInitiator}) }, s)
-	c := newConn(tc, nil)
+	c := Wrap(tc)
 	c.seat = s
 	l.mu.Lock()
 	defer l.mu.Unlock()
