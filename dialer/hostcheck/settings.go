@@ -1,0 +1,150 @@
+package hostcheck
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Settings are the kernel parameters and limits that bear on TCP connections.
+// The zero value has none. Once it is not overridden any more, it may be used
+// concurrently.
+type Settings struct {
+	// OS is the system they are of, as GOOS names it. Empty means Linux.
+	OS string
+
+	// Kernel is the kernel's release, such as "6.18.44-generic". Empty if it is
+	// not known; then the newest behaviour is assumed.
+	Kernel string
+
+	// Files is how many files, connections among them, this process may have
+	// open. Zero if that is not known.
+	Files Limit
+
+	values map[string]Value
+	live   bool // read from the system that this process runs on
+}
+
+// Limit is a limit of the process, RLIMIT_NOFILE.
+type Limit struct {
+	// Soft is what counts. Go raises it to Hard when a program starts, so here
+	// they are equal unless something lowered it; programs in other languages
+	// often run with a Soft of 1,024.
+	Soft uint64
+
+	// Hard is what a process may raise Soft to.
+	Hard uint64
+}
+
+// Value is what a parameter is set to.
+type Value struct {
+	// Text is the value as it was found, without the space around it. Several
+	// numbers are separated by one space each.
+	Text string
+
+	// Absent says that the kernel has no such parameter, or not in this network
+	// namespace. If Override has set it all the same, Text is not empty.
+	Absent bool
+
+	// File and Line are where Override found it. Empty and 0 if the kernel was
+	// asked.
+	File string
+	Line int
+}
+
+// Read reads the settings of the host that the process runs on. What the kernel
+// does not have is marked as absent; what may not be read is an error. It may
+// be called concurrently.
+func Read() (*Settings, error) {
+	s := &Settings{OS: runtime.GOOS, Kernel: kernelRelease(), values: make(map[string]Value), live: true}
+	for _, p := range keysOf(s.OS) {
+		text, ok, err := readParameter(p.key)
+		if err != nil {
+			return nil, fmt.Errorf("hostcheck: %s: %w", p.key, err)
+		}
+		s.values[p.key] = Value{Text: strings.Join(strings.Fields(text), " "), Absent: !ok}
+	}
+	var err error
+	if s.Files, err = fileLimit(); err != nil {
+		return nil, fmt.Errorf("hostcheck: limit of open files: %w", err)
+	}
+	return s, nil
+}
+
+// Value is what the parameter is set to; its key is written with dots. One that
+// is neither read nor overridden is absent.
+func (s *Settings) Value(key string) Value {
+	if v, ok := s.values[key]; ok {
+		return v
+	}
+	return Value{Absent: true}
+}
+
+// Int is the value of a parameter that is a number, and whether the kernel has
+// it and it is one.
+func (s *Settings) Int(key string) (int64, bool) {
+	v := s.Value(key)
+	fields := strings.Fields(v.Text)
+	if v.Absent || len(fields) == 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(fields[0], 10, 64)
+	return n, err == nil
+}
+
+// All goes through the parameters that were looked at, in an order that people
+// would choose, absent ones included, and then those that only Override has
+// brought.
+func (s *Settings) All() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		first := keysOf(s.os())
+		for _, p := range first {
+			if v, ok := s.values[p.key]; ok && !yield(p.key, v) {
+				return
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.values)) {
+			if _, ok := known(s.os(), key); !ok && !yield(key, s.values[key]) {
+				return
+			}
+		}
+	}
+}
+
+// PortRange is the range of local ports that are given to connections, lo and hi
+// included; ok is false where it is not known.
+func (s *Settings) PortRange() (lo, hi uint16, ok bool) {
+	fields := strings.Fields(s.Value("net.ipv4.ip_local_port_range").Text)
+	if s.os() != "linux" {
+		fields = append(strings.Fields(s.Value("net.inet.ip.portrange.first").Text), strings.Fields(s.Value("net.inet.ip.portrange.last").Text)...)
+	}
+	if len(fields) < 2 {
+		return 0, 0, false
+	}
+	first, err1 := strconv.ParseUint(fields[0], 10, 16)
+	last, err2 := strconv.ParseUint(fields[1], 10, 16)
+	if err1 != nil || err2 != nil || first > last {
+		return 0, 0, false
+	}
+	return uint16(first), uint16(last), true
+}
+
+func (s *Settings) os() string {
+	if s.OS == "" {
+		return "linux"
+	}
+	return s.OS
+}
+
+// before reports whether the kernel is known to be older than the release.
+func (s *Settings) before(major, minor int) bool {
+	var a, b int
+	if n, _ := fmt.Sscanf(s.Kernel, "%d.%d", &a, &b); n < 2 {
+		return false
+	}
+	return a < major || a == major && b < minor
+}
