@@ -314,27 +314,3 @@ func TestGoProbesAfterFifteenSecondsWhateverTheKernelIsSetTo(t *testing.T) {
 		})
 	}
 }
-
-func read(t *testing.T) *hostcheck.Settings {
-	t.Helper()
-	s, err := hostcheck.Read()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// find returns the finding, of which there must be one.
-func find(t *testing.T, all []hostcheck.Finding, id string) hostcheck.Finding {
-	t.Helper()
-	var found []hostcheck.Finding
-	for _, f := range all {
-		if f.ID == id {
-			found = append(found, f)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("got %+v, want one finding %s", found, id)
-	}
-	return found[0]
-}

@@ -146,7 +146,7 @@ func swapped(key string) string {
 // check reports what is wrong with the form of a value. The kernel reads as many
 // numbers as it wants and ignores what follows them.
 func (p parameter) check(value string) error {
-	want := 1
+	want, form := 1, "a number"
 	switch p.kind {
 	case text:
 		return nil
@@ -154,11 +154,11 @@ func (p parameter) check(value string) error {
 		_, err := parsePorts(value)
 		return err
 	case pair:
-		want = 2
+		want, form = 2, "two numbers"
 	}
 	fields := strings.Fields(value)
 	if len(fields) < want {
-		return fmt.Errorf("got %q, want %d of numbers", value, want)
+		return fmt.Errorf("got %q, want %s", value, form)
 	}
 	for _, f := range fields[:want] {
 		if _, err := strconv.ParseInt(f, 10, 64); err != nil {
@@ -178,7 +178,7 @@ func parsePorts(list string) (*portSet, error) {
 		return set, nil
 	}
 	for part := range strings.SplitSeq(list, ",") {
-		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		first, last, isRange := strings.Cut(part, "-")
 		if !isRange {
 			last = first
 		}

@@ -31,9 +31,8 @@ type Settings struct {
 
 // Limit is a limit of the process, RLIMIT_NOFILE.
 type Limit struct {
-	// Soft is what counts. Go raises it to Hard when a program starts, so here
-	// they are equal unless something lowered it; programs in other languages
-	// often run with a Soft of 1,024.
+	// Soft is what counts. Go raises it when a program starts, to Hard or one
+	// less; programs in other languages often run with a Soft of 1,024.
 	Soft uint64
 
 	// Hard is what a process may raise Soft to.

@@ -1,0 +1,105 @@
+package hostcheck_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stayopen-go/stayopen/dialer/hostcheck"
+)
+
+func override(t *testing.T, conf string) *hostcheck.Settings {
+	t.Helper()
+	var s hostcheck.Settings
+	if err := s.Override("sysctl.conf", strings.NewReader(conf)); err != nil {
+		t.Fatal(err)
+	}
+	return &s
+}
+
+func TestAFileIsReadAsSysctlReadsIt(t *testing.T) {
+	s := override(t, strings.Join([]string{
+		"# a comment",
+		"; another = one",
+		"",
+		"net.ipv4.tcp_fin_timeout = 10",
+		"net/ipv4/tcp_tw_reuse=1",
+		"  -net.core.somaxconn\t=  128  ",
+		"net.ipv4.ip_local_port_range = 1024\t65000",
+		"net/ipv4/conf/eth0.100/rp_filter = 2",
+		"net.ipv4.conf.eth1/100.rp_filter = 1",
+		"net.ipv4.tcp_max_tw_buckets = 5000 # for the kernel, the number ends where the space is",
+		"net.ipv4.ip_local_reserved_ports =",
+		"kernel.core_pattern = |/bin/false = %p",
+		"net.ipv4.tcp_fin_timeout = 20",
+		"net.ipv4.tcp_keepalive_* = 9",
+		"net.ipv4.tcp_keepalive_time = 100",
+		"-net.ipv4.conf.lo.rp_filter",
+	}, "\r\n"))
+	for key, want := range map[string]hostcheck.Value{
+		"net.ipv4.tcp_fin_timeout":            {Text: "20", File: "sysctl.conf", Line: 13},
+		"net.ipv4.tcp_tw_reuse":               {Text: "1", File: "sysctl.conf", Line: 5},
+		"net.core.somaxconn":                  {Text: "128", File: "sysctl.conf", Line: 6},
+		"net.ipv4.ip_local_port_range":        {Text: "1024 65000", File: "sysctl.conf", Line: 7},
+		"net.ipv4.conf.eth0/100.rp_filter":    {Text: "2", File: "sysctl.conf", Line: 8},
+		"net.ipv4.conf.eth1/100.rp_filter":    {Text: "1", File: "sysctl.conf", Line: 9},
+		"net.ipv4.ip_local_reserved_ports":    {Text: "", File: "sysctl.conf", Line: 11},
+		"kernel.core_pattern":                 {Text: "|/bin/false = %p", File: "sysctl.conf", Line: 12},
+		"net.ipv4.tcp_keepalive_intvl":        {Text: "9", File: "sysctl.conf", Line: 14},
+		"net.ipv4.tcp_keepalive_time":         {Text: "100", File: "sysctl.conf", Line: 15},
+		"net.ipv4.conf.lo.rp_filter":          {Absent: true},
+		"net.ipv4.tcp_keepalive_*":            {Absent: true},
+		"net.ipv4.tcp_timestamps":             {Absent: true},
+		"net.ipv4.tcp_syn_linear_timeouts":    {Absent: true},
+		"net.ipv4.conf.eth0.100.rp_filter":    {Absent: true},
+		"net.ipv4.tcp_keepalive_time_of_mine": {Absent: true},
+	} {
+		if got := s.Value(key); got != want {
+			t.Errorf("%s: got %+v, want %+v", key, got, want)
+		}
+	}
+	if n, ok := s.Int("net.ipv4.tcp_max_tw_buckets"); n != 5000 || !ok {
+		t.Errorf("a number with something behind it: got %d, %v, want 5000", n, ok)
+	}
+	if lo, hi, ok := s.PortRange(); lo != 1024 || hi != 65000 || !ok {
+		t.Errorf("got ports %d to %d, %v, want 1024 to 65000", lo, hi, ok)
+	}
+}
+
+func TestALineThatIsNoneIsNamed(t *testing.T) {
+	for line, want := range map[string]string{
+		"net.ipv4.tcp_fin_timeout":    "not of the form key = value",
+		"net.ipv4.tcp_fin_timeout 30": "not of the form key = value",
+		"= 30":                        "no name of a parameter",
+		"net.ipv4.tcp_fin_timeout = half a minute":     `"half" is no number`,
+		"net.ipv4.tcp_fin_timeout =":                   "want a number",
+		"net.ipv4.ip_local_port_range = 1024":          "want two numbers",
+		"net.ipv4.ip_local_port_range = 1024-65000":    "want two numbers",
+		"net.ipv4.ip_local_reserved_ports = 80,a":      `"a" is neither`,
+		"net.ipv4..tcp_fin_timeout = 1":                "no name of a parameter",
+		"../../etc/passwd = 1":                         "no name of a parameter",
+		"net.ipv4.[ = 1":                               "no name of a parameter",
+		"net.ipv4.tcp fin_timeout = 1":                 "no name of a parameter",
+		"net.ipv4.tcp_tw_reuse = 99999999999999999999": "no number",
+		strings.Repeat("x", 1<<17) + " = 1":            "too long",
+	} {
+		var s hostcheck.Settings
+		err := s.Override("my.conf", strings.NewReader("net.core.somaxconn = 1\n\n"+line+"\n"))
+		if err == nil || !strings.Contains(err.Error(), "my.conf:3: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: got %v, want an error that names line 3 and says %q", line, err, want)
+		}
+		if v := s.Value("net.core.somaxconn"); !v.Absent {
+			t.Errorf("%.60q: got %+v from the line before, want that nothing is overridden", line, v)
+		}
+	}
+}
+
+func FuzzAnyFileIsReadOrRefused(f *testing.F) {
+	f.Add("net.ipv4.tcp_fin_timeout = 30\n# x\n-a/b.c\n*.[a] = 1")
+	f.Add("net.ipv4.ip_local_port_range = 0 70000\nnet.ipv4.ip_local_reserved_ports=1-65535")
+	f.Fuzz(func(t *testing.T, text string) {
+		var s hostcheck.Settings
+		if s.Override("f", strings.NewReader(text)) == nil {
+			hostcheck.Check(&s, nil)
+		}
+	})
+}
