@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -167,6 +166,37 @@ type Destination struct {
 	// Total is the number of sockets, States how many are in each state.
 	Total  int
 	States map[State]int
+
+	// Sources says of a place that was dialed how many local ports each source
+	// address has in use towards it. Nil for what was accepted.
+	Sources map[netip.Addr]Ports
+}
+
+// add counts sockets of a group that belongs here.
+func (d *Destination) add(g Group, n int) {
+	if d.States == nil {
+		d.States = make(map[State]int)
+	}
+	d.Total += n
+	d.States[g.State] += n
+	if g.Accepted {
+		return
+	}
+	if d.Sources == nil {
+		d.Sources = make(map[netip.Addr]Ports)
+	}
+	d.Sources[g.Local.Addr()] = d.Sources[g.Local.Addr()].plus(g.State, n)
+}
+
+// To is what there is of one place that was dialed; Total is 0 if nothing is.
+func (c *Census) To(dst netip.AddrPort) Destination {
+	d := Destination{Addr: dst}
+	for g, n := range c.Counts {
+		if g.Remote == dst && !g.Accepted && g.State != Listen {
+			d.add(g, n)
+		}
+	}
+	return d
 }
 
 // Destinations lists where connections lead to or came in, those with the most
@@ -178,43 +208,28 @@ func (c *Census) Destinations() []Destination {
 	}
 	all := make(map[key]*Destination)
 	for g, n := range c.Counts {
-		k := key{g.Remote, g.Accepted}
-		switch {
-		case g.State == Listen:
+		if g.State == Listen {
 			continue
-		case g.Accepted:
+		}
+		k := key{g.Remote, g.Accepted}
+		if g.Accepted {
 			k.addr = g.Local
 		}
 		d := all[k]
 		if d == nil {
-			d = &Destination{Addr: k.addr, Accepted: k.accepted, States: make(map[State]int)}
+			d = &Destination{Addr: k.addr, Accepted: k.accepted}
 			all[k] = d
 		}
-		d.Total += n
-		d.States[g.State] += n
+		d.add(g, n)
 	}
 	list := make([]Destination, 0, len(all))
-	for d := range maps.Values(all) {
+	for _, d := range all {
 		list = append(list, *d)
 	}
 	slices.SortFunc(list, func(a, b Destination) int {
 		return cmp.Or(cmp.Compare(b.Total, a.Total), a.Addr.Compare(b.Addr))
 	})
 	return list
-}
-
-// Sources says how many of the local ports each source address has in use
-// towards a destination that was dialed: connections in any state, of which
-// TimeWaits those in TIME_WAIT.
-func (c *Census) Sources(dst netip.AddrPort) map[netip.Addr]Ports {
-	all := make(map[netip.Addr]Ports)
-	for g, n := range c.Counts {
-		if g.Remote == dst && !g.Accepted && g.State != Listen {
-			p := all[g.Local.Addr()]
-			all[g.Local.Addr()] = p.plus(g.State, n)
-		}
-	}
-	return all
 }
 
 // Ports are local ports in use from one source to one destination.

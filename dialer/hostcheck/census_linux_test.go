@@ -132,7 +132,7 @@ func TestEveryStateIsCountedOnItsSide(t *testing.T) {
 		if c.From != "sock_diag" || c.Fallback != nil {
 			t.Errorf("got a census from %s because of %v, want one from sock_diag", c.From, c.Fallback)
 		}
-		if got := c.Sources(dst); got[dst.Addr()] != (hostcheck.Ports{InUse: 5, TimeWaits: 3}) || len(got) != 1 {
+		if got := c.To(dst).Sources; got[dst.Addr()] != (hostcheck.Ports{InUse: 5, TimeWaits: 3}) || len(got) != 1 {
 			t.Errorf("%s: got sources %v, want 5 ports of which 3 in TIME_WAIT", addr, got)
 		}
 	}
@@ -273,7 +273,7 @@ func TestTwentyThousandTimeWaitsAreCountedInThirtyMillisecondsWithoutRoot(t *tes
 			began := time.Now()
 			c := take(t, filter)
 			took = append(took, time.Since(began))
-			if got := c.Sources(end(l))[end(l).Addr()].TimeWaits; got != n || c.From != "sock_diag" {
+			if got := c.To(end(l)).Sources[end(l).Addr()].TimeWaits; got != n || c.From != "sock_diag" {
 				t.Fatalf("got %d TIME_WAITs from %s, want %d", got, c.From, n)
 			}
 		}

@@ -20,17 +20,12 @@ func (k *check) full() {
 	if size == 0 {
 		return
 	}
-	all := make(map[route]Ports)
-	for g, n := range k.c.Counts {
-		if g.State != Listen && !g.Accepted {
-			r := route{g.Local.Addr(), g.Remote}
-			all[r] = all[r].plus(g.State, n)
-		}
-	}
 	var worst []Finding
-	for r, p := range all {
-		if f, ok := k.routeFull(r, p, size); ok {
-			worst = append(worst, f)
+	for _, d := range k.c.Destinations() {
+		for src, p := range d.Sources {
+			if f, ok := k.routeFull(route{src, d.Addr}, p, size); ok {
+				worst = append(worst, f)
+			}
 		}
 	}
 	slices.SortFunc(worst, func(a, b Finding) int {

@@ -22,7 +22,7 @@ const (
 // if it is not known or refused.
 func (k *check) localRange() (lo, hi uint16, size int) {
 	lo, hi, ok := k.s.PortRange()
-	if !ok || k.rangeRefusal(k.s.Value(portRange).Text) != "" {
+	if !ok || k.s.os() == "linux" && k.rangeRefusal(k.s.Value(portRange).Text) != "" {
 		return 0, 0, 0
 	}
 	set := k.reserved()

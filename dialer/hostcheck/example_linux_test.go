@@ -9,8 +9,7 @@ import (
 	"github.com/stayopen-go/stayopen/dialer/hostcheck"
 )
 
-// How many connections there are to one place, and in which state, and how many
-// local ports they use.
+// How many connections there are to one place, and from where.
 func ExampleTake() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,6 +26,7 @@ func ExampleTake() {
 
 	dst := netip.MustParseAddrPort(l.Addr().String())
 	census, err := hostcheck.Take(context.Background(), hostcheck.Filter{
+		States:      []hostcheck.State{hostcheck.Established}, // nil for all
 		Destination: netip.PrefixFrom(dst.Addr(), 32),
 		Port:        dst.Port(),
 	})
@@ -34,10 +34,9 @@ func ExampleTake() {
 		fmt.Println(err)
 		return
 	}
-	for _, d := range census.Destinations() {
-		fmt.Println(d.Total, d.States)
-	}
-	fmt.Printf("%+v\n", census.Sources(dst))
+	d := census.To(dst)
+	fmt.Println(d.Total, d.States)
+	fmt.Printf("%+v\n", d.Sources)
 	// Output:
 	// 1 map[ESTABLISHED:1]
 	// map[127.0.0.1:{InUse:1 TimeWaits:0}]

@@ -132,6 +132,15 @@ func (s *Settings) PortRange() (lo, hi uint16, ok bool) {
 	return uint16(first), uint16(last), true
 }
 
+// LocalPorts is the number of ports in that range without those that are
+// reserved: from each source address to each destination there can be so many
+// connections at a time. Zero if it is not known or the kernel refuses the range.
+func (s *Settings) LocalPorts() int {
+	k := check{s: s}
+	_, _, size := k.localRange()
+	return size
+}
+
 func (s *Settings) os() string {
 	if s.OS == "" {
 		return "linux"
