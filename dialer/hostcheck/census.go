@@ -163,8 +163,10 @@ type Destination struct {
 	// Accepted says which of the two it is.
 	Accepted bool
 
-	// Total is the number of sockets, States how many are in each state.
-	Total  int
+	// Total is the number of sockets.
+	Total int
+
+	// States is how many of them are in each state.
 	States map[State]int
 
 	// Sources says of a place that was dialed how many local ports each source
@@ -234,8 +236,11 @@ func (c *Census) Destinations() []Destination {
 
 // Ports are local ports in use from one source to one destination.
 type Ports struct {
-	// InUse is all of them, TimeWaits those whose connection is over.
-	InUse, TimeWaits int
+	// InUse is all of them.
+	InUse int
+
+	// TimeWaits is those whose connection is over.
+	TimeWaits int
 }
 
 func (p Ports) plus(s State, n int) Ports {

@@ -72,7 +72,7 @@ func (k *check) queues() {
 		k.found = append(k.found, Finding{
 			ID: "accept-queue", Severity: Warning, Key: "sockets",
 			Set:    fmt.Sprintf("%d connections wait for %v to accept them, of %d that may", l.Queue, l.Local, l.Backlog),
-			Effect: "When the queue is full, SYNs are dropped and clients try again after a second, then two, and so on.",
+			Effect: "When the queue is full, SYNs are dropped and clients try again after a second, and again.",
 			Change: "find out why the program does not accept; a greater backlog only helps with bursts",
 		})
 	}

@@ -2,6 +2,7 @@ package hostcheck
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -66,7 +67,10 @@ func (k *check) ports() {
 func (k *check) rangeSize(lo, hi uint16, size int) {
 	f := Finding{
 		ID: "port-range-size", Key: portRange, Severity: Good, Change: nothing,
-		Effect: fmt.Sprintf("%d ports for outgoing connections: that many at a time from each source address to each destination (address and port), not in all. If this side closes first, a port is taken for another minute, so %d closes a second to one destination use them up.", size, size/60),
+		Effect: fmt.Sprintf("%d ports for outgoing connections: that many at a time from each source address to each destination (address and port), not in all.", size),
+	}
+	if !k.reuses(netip.Addr{}) { // to other hosts
+		f.Effect += fmt.Sprintf(" If this side closes first, a port is taken for another minute, so %d closes a second to one destination use them up.", size/60)
 	}
 	if all := int(hi) - int(lo) + 1; all != size {
 		f.Effect += fmt.Sprintf(" %d more are reserved.", all-size)

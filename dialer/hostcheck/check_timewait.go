@@ -55,6 +55,9 @@ func (k *check) finTimeout() {
 		return
 	}
 	what := fmt.Sprintf("A connection that this side has closed and the peer has not (FIN_WAIT_2) is dropped after %d s. ", n)
+	if n <= 0 {
+		what = "A connection that this side has closed and the peer has not (FIN_WAIT_2) is dropped almost at once. "
+	}
 	f := Finding{ID: "fin-timeout", Key: finTimeout, Severity: Good, Change: nothing,
 		Effect: what + "It has nothing to do with TIME_WAIT, which takes 60 s, a constant of the kernel."}
 	switch {
@@ -81,10 +84,10 @@ func (k *check) buckets() {
 		Effect: fmt.Sprintf("Up to %d TIME_WAITs are kept in the network namespace. Beyond, connections that are closed get none: their ports are free at once, and late packets of the old connection can reach a new one.", n)}
 	now, lost := k.c.Stat.TimeWaits, k.c.Stat.TimeWaitOverflows
 	switch {
-	case n <= int64(now):
+	case now > 0 && n <= int64(now):
 		f.Severity = Error
 		f.Effect += fmt.Sprintf(" There are %d now.", now)
-	case lost > 0 || n < int64(size):
+	case lost > 0 || n < int64(size) || n <= 0:
 		f.Severity = Warning
 	}
 	if lost > 0 {

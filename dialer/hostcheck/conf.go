@@ -94,7 +94,7 @@ func (s *Settings) parseLine(line string) (key, value string, err error) {
 func isKey(key string) bool {
 	_, err := path.Match(key, "")
 	return key != "" && err == nil && !strings.ContainsAny(key, " \t") && !strings.Contains(key, "..") &&
-		!strings.HasPrefix(key, ".") && !strings.HasSuffix(key, ".")
+		!strings.Contains(key, "//") && !strings.HasPrefix(key, ".") && !strings.HasSuffix(key, ".")
 }
 
 func isWild(key string) bool { return strings.ContainsAny(key, "*?[") }

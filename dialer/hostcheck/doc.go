@@ -21,7 +21,7 @@
 //
 // On Linux the sockets come from the kernel over netlink (sock_diag), which
 // leaves out those that were not asked for: 20,000 TIME_WAITs are counted in some
-// 10 ms. Where that is not permitted (some containers), /proc/net/tcp is read
+// 6 ms. Where that is not permitted (some containers), /proc/net/tcp is read
 // instead, which takes several times as long, and the [Census] says so. On other
 // systems there is no census: its errors wrap [errors.ErrUnsupported].
 package hostcheck

@@ -51,10 +51,12 @@ type Finding struct {
 	// Set is what it is set to, or what was counted.
 	Set string `json:"set"`
 
-	// File and Line are where Settings.Override found the value. Empty and 0 if
-	// it is what the kernel says.
+	// File is where Settings.Override found the value. Empty if it is what the
+	// kernel says.
 	File string `json:"file,omitempty"`
-	Line int    `json:"line,omitempty"`
+
+	// Line is the line there.
+	Line int `json:"line,omitempty"`
 
 	// Effect is what that really does on this kernel.
 	Effect string `json:"effect"`
@@ -63,9 +65,11 @@ type Finding struct {
 	Change string `json:"change"`
 
 	// Recipe is advice that circulates and that the setting looks like it was
-	// taken from, and Wrong says why it is wrong. Empty if there is none.
+	// taken from. Empty if there is none.
 	Recipe string `json:"recipe,omitempty"`
-	Wrong  string `json:"wrong,omitempty"`
+
+	// Wrong says why the recipe is wrong.
+	Wrong string `json:"wrong,omitempty"`
 }
 
 const nothing = "nothing"

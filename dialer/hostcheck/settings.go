@@ -1,7 +1,9 @@
 package hostcheck
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"maps"
 	"runtime"
@@ -42,30 +44,32 @@ type Limit struct {
 // Value is what a parameter is set to.
 type Value struct {
 	// Text is the value as it was found, without the space around it. Several
-	// numbers are separated by one space each.
+	// numbers are separated by one space each. Empty if it may not be read.
 	Text string
 
 	// Absent says that the kernel has no such parameter, or not in this network
 	// namespace. If Override has set it all the same, Text is not empty.
 	Absent bool
 
-	// File and Line are where Override found it. Empty and 0 if the kernel was
-	// asked.
+	// File is where Override found it, as it was named there. Empty if the
+	// kernel was asked.
 	File string
+
+	// Line is the line there.
 	Line int
 }
 
 // Read reads the settings of the host that the process runs on. What the kernel
-// does not have is marked as absent; what may not be read is an error. It may
-// be called concurrently.
+// does not have is marked as absent; what this process may not read is left
+// empty. Another failure to read is an error. It may be called concurrently.
 func Read() (*Settings, error) {
 	s := &Settings{OS: runtime.GOOS, Kernel: kernelRelease(), values: make(map[string]Value), live: true}
 	for _, p := range keysOf(s.OS) {
 		text, ok, err := readParameter(p.key)
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("hostcheck: %s: %w", p.key, err)
 		}
-		s.values[p.key] = Value{Text: strings.Join(strings.Fields(text), " "), Absent: !ok}
+		s.values[p.key] = Value{Text: strings.Join(strings.Fields(text), " "), Absent: !ok && err == nil}
 	}
 	var err error
 	if s.Files, err = fileLimit(); err != nil {
