@@ -53,7 +53,7 @@ func TestEverySettingThatIsWrongIsFound(t *testing.T) {
 		"net.ipv4.tcp_tw_recycle = 0":                                                 "warning tw-recycle",
 		"net.ipv4.tcp_fin_timeout = 30":                                               "warning fin-timeout",
 		"net.ipv4.tcp_fin_timeout = 90":                                               "note fin-timeout",
-		"net.ipv4.tcp_max_tw_buckets = 0":                   "warning tw-buckets",
+		"net.ipv4.tcp_max_tw_buckets = 0":                                             "warning tw-buckets",
 		"net.ipv4.tcp_tw_reuse = 1":                                                   "note tw-reuse",
 		"net.ipv4.tcp_tw_reuse = 3":                                                   "warning value-refused",
 		"net.ipv4.tcp_tw_reuse_delay = 0":                                             "warning value-refused",
