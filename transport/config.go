@@ -46,6 +46,22 @@ type Config struct {
 	// 30 s for Timeout and KeepAlive.
 	Dialer *dialer.Dialer
 
+	// Partition keeps tenants apart: requests for which it returns different
+	// values never share a connection, nor a TLS session. Return whatever the
+	// peer could take the connection for: the user on whose behalf the request
+	// is made, say. All limits per host, such as MaxConnsPerHost, are then
+	// limits per host and partition.
+	//
+	// It is called once for each attempt, so a request that is sent again asks
+	// again; by the goroutine that called RoundTrip, so by several at once. It
+	// must not change the request or read its body. The empty string is the
+	// common partition, and what a nil Partition means.
+	//
+	// A partition's requests may also share what they authenticated with NTLM
+	// or Negotiate, which are about the connection; see the package's
+	// documentation.
+	Partition func(*http.Request) string
+
 	// MeterProvider receives the metrics. Nil means OpenTelemetry's global
 	// provider, which drops them until the program installs one.
 	MeterProvider metric.MeterProvider

@@ -10,19 +10,25 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// origin is what a connection may be shared within: the pool's key. Requests
-// with the same origin may travel on the same connection.
+// origin is what a connection, and a TLS session, may be shared within: the
+// pool's key. Requests with the same origin may travel on the same connection.
 type origin struct {
-	scheme string // of the target: http or https
-	addr   string // of the target, host:port; empty for http through an HTTP proxy, whose connections serve every target
-	proxy  string // the proxy's URL with its credentials; empty without one
-	http1  bool   // HTTP/1.1 only, for upgrades
+	scheme    string // of the target: http or https
+	addr      string // of the target, host:port; empty for http through an HTTP proxy, whose connections serve every target
+	proxy     string // the proxy's URL with its credentials; empty without one
+	partition string // Config.Partition's answer
+	http1     bool   // HTTP/1.1 only, for upgrades
 }
 
 // originOf finds the origin that req belongs to. The Proxy function sees the
 // request itself.
 func (t *Transport) originOf(req *http.Request) (o origin, err error) {
-	o = origin{scheme: req.URL.Scheme, addr: canonicalAddr(req.URL), http1: needsHTTP1(req)}
+	o = origin{
+		scheme:    req.URL.Scheme,
+		addr:      canonicalAddr(req.URL),
+		partition: t.partitionOf(req),
+		http1:     needsHTTP1(req),
+	}
 	if t.proxy == nil {
 		return o, nil
 	}
@@ -35,6 +41,15 @@ func (t *Transport) originOf(req *http.Request) (o origin, err error) {
 		o.addr = ""
 	}
 	return o, nil
+}
+
+// partitionOf is empty, for the common partition, unless the user says
+// otherwise.
+func (t *Transport) partitionOf(req *http.Request) string {
+	if t.partition == nil {
+		return ""
+	}
+	return t.partition(req)
 }
 
 // firstHop is the address that TCP connects to.

@@ -29,6 +29,7 @@ type Transport struct {
 	count   counters
 
 	proxy                 func(*http.Request) (*url.URL, error)
+	partition             func(*http.Request) string
 	protocols             http.Protocols
 	tls                   tlsConfigs
 	handshakeTimeout      time.Duration
@@ -65,6 +66,7 @@ func New(cfg Config) (*Transport, error) {
 	t := &Transport{
 		template:              tmpl,
 		proxy:                 clone.Proxy,
+		partition:             cfg.Partition,
 		protocols:             effectiveProtocols(tmpl),
 		tls:                   newTLSConfigs(clone),
 		handshakeTimeout:      clone.TLSHandshakeTimeout,
