@@ -111,7 +111,7 @@ func (h *hop) dialFirst(ctx context.Context, proxy *url.URL) error {
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err == nil {
-		err = h.startTLS(ctx, host, h.http1Only() || proxy != nil)
+		err = h.startTLS(ctx, addr, host, h.http1Only() || proxy != nil)
 	}
 	if err != nil {
 		h.giveUp()
@@ -160,8 +160,8 @@ func (h *hop) dialForeignTLS(ctx context.Context, addr string) error {
 	return nil
 }
 
-// startTLS speaks TLS over what there is, as a client of host.
-func (h *hop) startTLS(ctx context.Context, host string, http1 bool) error {
+// startTLS speaks TLS over what there is, as a client of host, which is at addr.
+func (h *hop) startTLS(ctx context.Context, addr, host string, http1 bool) error {
 	cfg := h.t.tls.any
 	if http1 {
 		cfg = h.t.tls.http1
@@ -169,6 +169,9 @@ func (h *hop) startTLS(ctx context.Context, host string, http1 bool) error {
 	cfg = cfg.Clone()
 	if cfg.ServerName == "" {
 		cfg.ServerName = host
+	}
+	if h.t.sessions != nil {
+		cfg.ClientSessionCache = h.t.sessions.of(h.o, addr)
 	}
 	tc := tls.Client(h.conn, cfg)
 	if err := h.handshake(ctx, tc, h.t.handshakeTimeout); err != nil {
@@ -196,6 +199,7 @@ func (h *hop) handshake(ctx context.Context, tc *tls.Conn, timeout time.Duration
 	if err == nil {
 		state = tc.ConnectionState()
 		h.tls = &state
+		h.t.count.handshake(state.DidResume)
 	}
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(state, err)

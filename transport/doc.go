@@ -30,6 +30,7 @@
 //	stayopen.connections.closed   {connection}  Stats.Closed, by stayopen.close.initiator (local, peer, unknown) and stayopen.close.reason
 //	stayopen.closes.avoided       {close}       Stats.ClosesAvoided
 //	stayopen.time_waits           {socket}      Stats.TimeWaits
+//	stayopen.tls.handshakes       {handshake}   Stats.TLSHandshakes, by tls.resumed
 //	stayopen.drained              By            Stats.DrainedBytes
 //	http.client.open_connections  {connection}  by http.connection.state (active, idle), server.address and server.port
 //

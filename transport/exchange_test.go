@@ -42,6 +42,9 @@ func TestSequentialRequestsShareOneConnection(t *testing.T) {
 			}
 			got := tr.Stats()
 			want10 := transport.Stats{Requests: 10, Exchanges: 10, Opened: 1, Served: 1, Reused: 9, ClosesAvoided: 9, Open: 1, Idle: 1}
+			if s.TLS != nil && mode != "h2c" {
+				want10.TLSHandshakes = 1
+			}
 			if got != want10 {
 				t.Errorf("Stats\n got %+v\nwant %+v", got, want10)
 			}

@@ -27,9 +27,11 @@ type metrics struct {
 	name   attribute.KeyValue
 	plain  metric.MeasurementOption
 	closed [len(reasons)][len(initiators)]metric.MeasurementOption
+	tls    [2]metric.MeasurementOption // a full handshake, a resumed one
 
 	totals       []total
 	closedTotal  metric.Int64ObservableCounter
+	handshakes   metric.Int64ObservableCounter
 	open         metric.Int64ObservableUpDownCounter
 	registration metric.Registration
 	once         sync.Once
@@ -53,6 +55,9 @@ func newMetrics(t *Transport, name string, provider metric.MeterProvider) (*metr
 				attribute.String("stayopen.close.initiator", string(by)),
 				attribute.String("stayopen.close.reason", string(why))))
 		}
+	}
+	for i := range m.tls {
+		m.tls[i] = metric.WithAttributeSet(attribute.NewSet(m.name, attribute.Bool("tls.resumed", i == 1)))
 	}
 	return m, m.register(provider.Meter(scope, metric.WithInstrumentationVersion(version())))
 }
@@ -83,6 +88,9 @@ func (m *metrics) register(meter metric.Meter) error {
 	m.closedTotal, err = meter.Int64ObservableCounter("stayopen.connections.closed", metric.WithUnit("{connection}"),
 		metric.WithDescription("Connections closed."))
 	errs = append(errs, err)
+	m.handshakes, err = meter.Int64ObservableCounter("stayopen.tls.handshakes", metric.WithUnit("{handshake}"),
+		metric.WithDescription("TLS handshakes that succeeded."))
+	errs = append(errs, err)
 	m.open, err = meter.Int64ObservableUpDownCounter("http.client.open_connections", metric.WithUnit("{connection}"),
 		metric.WithDescription("Number of outbound HTTP connections that are currently active or idle on the client."))
 	errs = append(errs, err)
@@ -91,7 +99,7 @@ func (m *metrics) register(meter metric.Meter) error {
 			return err
 		}
 	}
-	instruments := []metric.Observable{m.closedTotal, m.open}
+	instruments := []metric.Observable{m.closedTotal, m.handshakes, m.open}
 	for _, total := range m.totals {
 		instruments = append(instruments, total.instrument)
 	}
@@ -111,6 +119,8 @@ func (m *metrics) observe(_ context.Context, o metric.Observer) error {
 			}
 		}
 	}
+	o.ObserveInt64(m.handshakes, int64(s.TLSHandshakes-s.TLSResumed), m.tls[0])
+	o.ObserveInt64(m.handshakes, int64(s.TLSResumed), m.tls[1])
 	for h, n := range m.openByHost() {
 		o.ObserveInt64(m.open, n.active, m.hostOption(h, "active"))
 		o.ObserveInt64(m.open, n.idle, m.hostOption(h, "idle"))

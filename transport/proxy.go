@@ -37,7 +37,7 @@ func (h *hop) through(ctx context.Context, via *url.URL) error {
 		return nil
 	}
 	host := h.o.addr[:strings.LastIndexByte(h.o.addr, ':')]
-	return h.startTLS(ctx, host, h.http1Only())
+	return h.startTLS(ctx, h.o.addr, host, h.http1Only())
 }
 
 // socks asks a SOCKS5 proxy for the target (RFC 1928), by name.

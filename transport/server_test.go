@@ -36,13 +36,13 @@ type server struct {
 type connKey struct{}
 
 // serve starts a server in mode and closes it with the test.
-func serve(t *testing.T, mode string, h http.Handler) *server {
+func serve(t testing.TB, mode string, h http.Handler) *server {
 	t.Helper()
 	return serveWith(t, mode, h, func(*http.Server) {})
 }
 
 // serveWith is serve, with a word in the server's configuration.
-func serveWith(t *testing.T, mode string, h http.Handler, configure func(*http.Server)) *server {
+func serveWith(t testing.TB, mode string, h http.Handler, configure func(*http.Server)) *server {
 	t.Helper()
 	s := &server{answered: make(map[net.Conn]bool)}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

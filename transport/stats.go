@@ -26,6 +26,9 @@ type Stats struct {
 	Reused        uint64 // attempts on a connection that had served before
 	ClosesAvoided uint64 // exchanges on a connection that had served before: each is one open and one close that did not happen
 
+	TLSHandshakes uint64 // TLS handshakes that succeeded: with targets, and with proxies that are spoken to over TLS
+	TLSResumed    uint64 // of these, how many resumed an earlier session, which costs far less
+
 	TimeWaits    uint64 // closes that left a TIME_WAIT on this host, at most (Linux; elsewhere 0)
 	DrainedBytes uint64 // read from response bodies that were closed early, after gzip was undone
 
@@ -42,6 +45,7 @@ type counters struct {
 	opened, closes, used, served         atomic.Uint64
 	reused, avoided                      atomic.Uint64
 	timeWaits, drained                   atomic.Uint64
+	fullTLS, resumedTLS                  atomic.Uint64
 
 	byReason [len(reasons)][len(initiators)]atomic.Uint64
 }
@@ -53,6 +57,15 @@ func (n *counters) exchange(c *conn) {
 		n.avoided.Add(1)
 	} else {
 		n.served.Add(1)
+	}
+}
+
+// handshake counts a TLS handshake.
+func (n *counters) handshake(resumed bool) {
+	if resumed {
+		n.resumedTLS.Add(1)
+	} else {
+		n.fullTLS.Add(1)
 	}
 }
 
@@ -86,6 +99,8 @@ func (t *Transport) Stats() Stats {
 		Dialing:       p.Dialing,
 		Waiting:       p.Waiting,
 	}
+	s.TLSResumed = n.resumedTLS.Load()
+	s.TLSHandshakes = n.fullTLS.Load() + s.TLSResumed
 	// Used before opened, and closed (above) too: a connection counted in
 	// between makes a figure late, never negative.
 	used := n.used.Load()

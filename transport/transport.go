@@ -32,6 +32,7 @@ type Transport struct {
 	partition             func(*http.Request) string
 	protocols             http.Protocols
 	tls                   tlsConfigs
+	sessions              *sessions // nil: TLS keeps its own, or none
 	handshakeTimeout      time.Duration
 	singleUse             bool // the template's DisableKeepAlives
 	maxHeaderBytes        int64
@@ -78,6 +79,7 @@ func New(cfg Config) (*Transport, error) {
 		engines:               newEngines(clone),
 		closed:                make(chan struct{}),
 	}
+	t.sessions = newSessions(t.tls.any)
 	if t.maxHeaderBytes <= 0 {
 		t.maxHeaderBytes = 10 << 20 // net/http's
 	}

@@ -132,6 +132,7 @@ func checkMeter(t *testing.T, metrics map[string]metricdata.Metrics, st transpor
 		"stayopen.connections.closed":  st.Closed,
 		"stayopen.closes.avoided":      st.ClosesAvoided,
 		"stayopen.time_waits":          st.TimeWaits,
+		"stayopen.tls.handshakes":      st.TLSHandshakes,
 		"stayopen.drained":             st.DrainedBytes,
 		"http.client.open_connections": uint64(st.Open),
 	} {
