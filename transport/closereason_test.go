@@ -128,7 +128,10 @@ var endings = map[string]struct {
 	"say goodbye over TLS": {[]string{"https1", "h2"}, "peer_closed", "peer", func(p *peer) { p.Conn.(*tls.Conn).CloseWrite() }},
 	"say goodbye":          {[]string{"h2"}, "goaway", "local", func(p *peer) { p.goAway(p.h2.last) }},
 	"break the protocol":   {[]string{"h2"}, "protocol", "local", func(p *peer) { p.h2.WriteRawFrame(http2.FrameData, 0, 0, nil) }},
-	"answer nothing":       {[]string{"h1"}, "protocol", "local", func(p *peer) { io.WriteString(p, "HTTP/1.1 408 Request Timeout\r\n\r\n") }},
+	// Nor of this: a 408 on an idle connection is a server's way to end it.
+	"answer nothing by 408": {[]string{"h1", "https1"}, "peer_closed", "peer", func(p *peer) { io.WriteString(p, "HTTP/1.1 408 Request Timeout\r\n\r\n") }},
+	"answer nothing by 200": {[]string{"h1", "https1"}, "unsolicited", "local", func(p *peer) { io.WriteString(p, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") }},
+	"babble":                {[]string{"h1", "https1"}, "unsolicited", "local", func(p *peer) { io.WriteString(p, "x") }},
 }
 
 func TestClosesThatThePeerCausesAreCountedByReason(t *testing.T) {

@@ -44,6 +44,9 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 	c := &conn{t: t, entry: entry, http2: h.http2()}
 	c.wire = h.wire(c.onClose)
 	c.wire.unfinished = c.unfinished
+	if !c.http2 {
+		c.wire.busy = &c.busy
+	}
 	if c.http2 {
 		// Before the peer's settings, net/http takes 100 streams for allowed,
 		// and a peer that allows fewer refuses the rest. One until they are
@@ -74,7 +77,11 @@ func (c *conn) because(r reason) { c.reason.CompareAndSwap(nil, &r) }
 
 // close is the pool's Close.
 func (c *conn) close(why pool.Reason) {
-	c.because(reason(why))
+	r := reason(why)
+	if r == reasonUnasked && c.wire.farewell.Load() {
+		r = reasonPeer // by now it has been read what it was
+	}
+	c.because(r)
 	c.cc.Close()
 }
 
@@ -102,12 +109,15 @@ func (c *conn) fault() reason {
 	switch {
 	case c.wire.goneAway.Load():
 		return reasonGoAway
-	case c.wire.broke.Load():
+	case c.wire.broke.Load(), c.wire.farewell.Load():
 		return reasonPeer
 	case c.busy.Load():
 		return reasonBroken
+	case c.http2:
+		return reasonProtocol
 	}
-	return reasonProtocol
+	// net/http has no other reason to close an HTTP/1 connection that is idle.
+	return reasonUnasked
 }
 
 // settle: the peer's HTTP/2 settings have been handled, or a response is here,

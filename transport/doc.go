@@ -38,6 +38,10 @@
 // beyond the first 256 share the server.address "_other". The request path only
 // increments atomic integers; they are read when a metric reader collects.
 //
+// The reason unsolicited means that an HTTP/1 server sent something that nobody
+// had asked for, which net/http also logs; a 408 on an idle connection, which
+// some servers send before they close it, counts as peer_closed.
+//
 // # Who dials
 //
 // Config.Dialer, if set; the Template's DialContext and Dial are then not

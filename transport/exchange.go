@@ -245,10 +245,11 @@ func (x *exchange) noConnection(err error) error {
 // the connection turns out to be of no use; the lease has then ended.
 func (x *exchange) take(lease *connLease) *attempt {
 	c := lease.Value()
-	if !lease.Fresh() && c.wire.stale(c.http2) {
-		c.because(reasonPeer)
-		lease.Retire(pool.Reason(reasonPeer))
-		return nil
+	if !lease.Fresh() {
+		if why := c.wire.stale(c.http2); why != "" {
+			lease.Retire(pool.Reason(why))
+			return nil
+		}
 	}
 	// A fresh connection that is dead already is used all the same, so that
 	// its error is seen.

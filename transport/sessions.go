@@ -6,7 +6,7 @@ import (
 )
 
 // maxSessions bounds the TLS sessions that are kept for resuming. One takes
-// some 5 KB, most of it the peer's certificates.
+// 1.3 KB, and the peer's certificates, which those with one peer share.
 const maxSessions = 1024
 
 // sessions are what TLS can resume: a handshake with one costs neither side a

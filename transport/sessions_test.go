@@ -8,8 +8,8 @@ import (
 
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -210,41 +210,55 @@ func TestHandshakesOfAForeignDialTLSAreCounted(t *testing.T) {
 
 // BenchmarkOpen is a request on a connection of its own over TLS, with sessions
 // resumed as they are by default, and without. The server is in the same
-// process, so what is measured is both sides.
+// process, so what is measured is both sides; with -cpu 1 it is their CPU.
 func BenchmarkOpen(b *testing.B) {
-	for _, client := range []string{"nethttp", "stayopen"} {
-		for _, resume := range []bool{false, true} {
-			b.Run(fmt.Sprintf("transport=%s/resume=%v", client, resume), func(b *testing.B) {
-				s := serve(b, "https1", http.HandlerFunc(saysResumed))
-				tmpl := s.template("https1")
-				tmpl.TLSClientConfig.SessionTicketsDisabled = !resume
-				var rt interface {
-					http.RoundTripper
-					CloseIdleConnections()
-				} = tmpl
-				if client == "stayopen" {
-					tr, err := transport.New(transport.Config{Template: tmpl})
-					if err != nil {
-						b.Fatal(err)
-					}
-					defer tr.Close()
-					rt = tr
-				} else if resume {
-					tmpl.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-				}
-				c := &http.Client{Transport: rt}
-				resumed := 0
-				b.ReportAllocs()
-				for b.Loop() {
-					body, _, err := get(c, s.URL)
-					if err != nil {
-						b.Fatal(err)
-					}
-					resumed += strings.Count(body, "true")
-					rt.CloseIdleConnections()
-				}
-				b.ReportMetric(float64(resumed)/float64(b.N), "resumed/op")
-			})
+	for _, key := range []string{"ecdsa", "rsa"} {
+		for _, client := range []string{"nethttp", "stayopen"} {
+			for _, resume := range []bool{false, true} {
+				b.Run(fmt.Sprintf("key=%s/transport=%s/resume=%v", key, client, resume), func(b *testing.B) {
+					benchmarkOpen(b, key, client, resume)
+				})
+			}
 		}
 	}
+}
+
+func benchmarkOpen(b *testing.B, key, client string, resume bool) {
+	s := serve(b, "https1", http.HandlerFunc(saysResumed))
+	tmpl := s.template("https1")
+	tmpl.TLSClientConfig.SessionTicketsDisabled = !resume
+	if key == "rsa" {
+		rsa := httptest.NewTLSServer(http.HandlerFunc(saysResumed))
+		b.Cleanup(rsa.Close)
+		s.URL = rsa.URL
+		tmpl.TLSClientConfig.RootCAs = rsa.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	}
+	var rt interface {
+		http.RoundTripper
+		CloseIdleConnections()
+	} = tmpl
+	if client == "stayopen" {
+		tr, err := transport.New(transport.Config{Template: tmpl})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer tr.Close()
+		rt = tr
+	} else if resume {
+		tmpl.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
+	c := &http.Client{Transport: rt}
+	resumed := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		body, _, err := get(c, s.URL)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if body == "true" {
+			resumed++
+		}
+		rt.CloseIdleConnections()
+	}
+	b.ReportMetric(float64(resumed)/float64(b.N), "resumed/op")
 }

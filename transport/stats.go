@@ -119,14 +119,15 @@ const (
 	reasonLast      reason = "connection_close" // it was agreed to be the last exchange
 	reasonPeer      reason = "peer_closed"      // the peer closed or reset it, or the network did
 	reasonBroken    reason = "broken"           // an exchange on it failed for another reason: a malformed response, a timeout, the request's own body
-	reasonProtocol  reason = "protocol"         // net/http closed it: unsolicited bytes, an HTTP/2 connection error, a lost ping
+	reasonUnasked   reason = "unsolicited"      // HTTP/1: something came on it that nobody had asked for, other than a farewell (408)
+	reasonProtocol  reason = "protocol"         // HTTP/2: net/http closed it, for a connection error or a lost ping
 	reasonGoAway    reason = "goaway"           // HTTP/2: the peer wants no more streams on it
 	reasonSetup     reason = "setup_failed"     // opened, but TLS or the proxy failed
 	reasonUpgrade   reason = "upgraded"         // handed out by an upgrade or CONNECT, and closed by its receiver or its peer
 )
 
 var reasons = [...]reason{
-	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
+	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonUnasked, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
 	reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
 }
 

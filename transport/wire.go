@@ -32,6 +32,9 @@ type wire struct {
 	halfClosed atomic.Bool  // CloseWrite was called, and nothing had failed by then
 	reset      atomic.Bool  // close by RST: what is unsent is of no use to anybody
 
+	busy     *atomic.Bool // HTTP/1 only: whether an exchange runs
+	farewell atomic.Bool  // HTTP/1 only: a 408 came while none ran, which is how some servers end an idle connection
+
 	frames    *frames // HTTP/2 only; owned by the reader
 	onSettled func()  // called once, when the peer's settings have been handled
 	onGoAway  func()  // called once, when the peer's GOAWAY has been handled
@@ -55,8 +58,17 @@ func (w *wire) Read(p []byte) (int, error) {
 			w.goneAway.Store(true)
 		}
 	}
+	if w.busy != nil && !w.busy.Load() && is408(p[:n]) {
+		w.farewell.Store(true)
+	}
 	w.note(err)
 	return n, err
+}
+
+// is408 reports whether p begins a response of status 408, by net/http's
+// condition.
+func is408(p []byte) bool {
+	return len(p) >= len("HTTP/1.x 408") && string(p[:7]) == "HTTP/1." && string(p[8:12]) == " 408"
 }
 
 // tell passes on what the frames have told, once each.
@@ -170,6 +182,7 @@ func (w *wire) close() (dialer.CloseRecord, error) {
 	if w.owns && w.tls == nil {
 		err := w.Conn.Close()
 		record, _ := w.tcp.CloseRecord()
+		record.By = w.began(record.By)
 		return record, err
 	}
 	record := w.tcp.CloseState()
@@ -182,12 +195,16 @@ func (w *wire) close() (dialer.CloseRecord, error) {
 	return record, err
 }
 
-// began corrects who ended the connection, which TCP was asked for, by what TLS
-// knows: its close_notify comes before the FIN (RFC 8446, section 6.1), and a
-// peer may answer ours with its own FIN before ours goes out.
+// began corrects who ended the connection, which TCP was asked for, by what
+// those above it know. HTTP's 408 on an idle connection is the peer's word that
+// it ends. TLS's close_notify comes before the FIN (RFC 8446, section 6.1), and
+// a peer may answer ours with its own FIN before ours goes out.
 func (w *wire) began(by dialer.Initiator) dialer.Initiator {
 	switch {
 	case by == dialer.UnknownInitiator:
+	case w.farewell.Load():
+		return dialer.Peer
+	case w.tls == nil:
 	case w.halfClosed.Load():
 		return dialer.Local
 	case w.broke.Load():
@@ -212,23 +229,30 @@ func (w *wire) guess() dialer.CloseRecord {
 	return dialer.CloseRecord{By: by, At: time.Now()}
 }
 
-// stale reports whether the connection is known to be of no use for another
-// exchange, without waiting for anything: the peer has closed it, or (HTTP/1
-// without TLS, where nothing may come unasked) has sent something.
-func (w *wire) stale(http2 bool) bool {
+// stale is why the connection is known to be of no use for another exchange,
+// without waiting for anything: the peer has closed it, or (HTTP/1 without TLS,
+// where nothing may come unasked) has sent something. Otherwise it is empty.
+func (w *wire) stale(http2 bool) reason {
 	if w.closed.Load() || w.broke.Load() {
-		return true
+		return reasonPeer
 	}
 	if w.tcp == nil {
-		return false
+		return ""
 	}
 	switch w.tcp.Peek() {
 	case dialer.ClosedByPeer:
-		return true
+		return reasonPeer
 	case dialer.HasData:
 		// TLS says goodbye before it closes, and so may HTTP/2: what waits may
-		// be followed by the peer's FIN.
-		return !http2 && w.tls == nil || w.tcp.CloseState().By == dialer.Peer
+		// be followed by the peer's FIN. Over TLS it may also be no data at all,
+		// but a ticket or a new key: net/http's reader, which is woken by now,
+		// tells them apart.
+		if w.tcp.CloseState().By == dialer.Peer {
+			return reasonPeer
+		}
+		if !http2 && w.tls == nil {
+			return reasonUnasked
+		}
 	}
-	return false
+	return ""
 }
