@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"reflect"
+	"time"
 
 	"github.com/stayopen-go/stayopen/pool"
 )
@@ -13,10 +14,14 @@ type attempt struct {
 	x      *exchange
 	lease  *connLease
 	conn   *conn
+	fresh  bool // the connection is new: it had no time to go stale
 	reused bool // an exchange was attempted on the connection before
 	served bool // one succeeded
 
 	written int64 // bytes on the wire when it began
+
+	leg   *handshake // nil unless the response is a challenge that the next leg answers
+	offer *offer     // nil unless the response asks for credentials of which there were none
 }
 
 func (a *attempt) gotConn() {
@@ -26,6 +31,9 @@ func (a *attempt) gotConn() {
 	}
 	info := httptrace.GotConnInfo{Conn: a.conn.wire.given, Reused: a.reused}
 	info.IdleTime, info.WasIdle = a.lease.Idle()
+	if h := a.x.resumed; h != nil {
+		info.IdleTime, info.WasIdle = time.Since(h.since), true
+	}
 	trace.GotConn(info)
 }
 
@@ -40,6 +48,8 @@ func (a *attempt) do() (*http.Response, error) {
 	a.x.t.count.exchange(a.conn)
 	if a.conn.http2 {
 		a.conn.settle()
+	} else if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusProxyAuthRequired {
+		a.challenged(resp)
 	}
 	resp.Request = a.x.req
 	resp.TLS = a.conn.wire.tls

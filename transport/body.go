@@ -199,8 +199,13 @@ func (b *body) release(sound bool) {
 	a := b.a
 	reusable := sound && !b.last && (a.conn.http2 || a.conn.cc.Available() > 0)
 	a.x.leave(reusable)
+	if !reusable {
+		a.leg.lost()
+	}
 	switch {
-	case reusable, a.conn.http2 && !a.x.t.singleUse:
+	case reusable && !a.conn.http2:
+		a.release()
+	case a.conn.http2 && (reusable || !a.x.t.singleUse):
 		a.lease.Release()
 	case sound:
 		a.lease.Retire(pool.Reason(reasonLast))

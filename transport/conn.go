@@ -20,7 +20,7 @@ type (
 // conn is a connection in the pool: net/http's ClientConn on a wire of ours.
 type conn struct {
 	t     *Transport
-	entry *connEntry // the pool's side of it
+	entry atomic.Pointer[connEntry] // the pool's side of it
 	wire  *wire
 	http2 bool
 	cc    *http.ClientConn
@@ -37,11 +37,17 @@ type conn struct {
 
 // dial is the pool's Dial.
 func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn, int, error) {
+	if o.auth != 0 {
+		if c := t.adopt(o, entry); c != nil {
+			return c, 1, nil
+		}
+	}
 	h, err := t.connect(ctx, o)
 	if err != nil {
 		return nil, 0, err
 	}
-	c := &conn{t: t, entry: entry, http2: h.http2()}
+	c := &conn{t: t, http2: h.http2()}
+	c.entry.Store(entry)
 	c.wire = h.wire(c.onClose)
 	c.wire.unfinished = c.unfinished
 	if !c.http2 {
@@ -70,6 +76,22 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 	c.cc.SetStateHook(func(*http.ClientConn) { c.updateSlots() })
 	c.updateSlots() // the settings may have been faster than we
 	return c, 0, nil
+}
+
+// fresh reports whether lease is that of a connection to which nothing had time
+// to happen.
+func (c *conn) fresh(lease *connLease) bool {
+	// On HTTP/1 a connection that was used may have been adopted, or the lease
+	// held for a handshake's next leg.
+	return lease.Fresh() && (c.http2 || !c.used.Load())
+}
+
+// move makes entry the pool's side of c, which the pool has let go of.
+func (c *conn) move(entry *connEntry) {
+	c.entry.Store(entry)
+	if c.wire.closed.Load() { // and it may have been the old one that was told
+		entry.Gone()
+	}
 }
 
 // because notes why c is going to be closed, unless that is known already.
@@ -101,7 +123,7 @@ func (c *conn) onClose(record dialer.CloseRecord) {
 		why = *r
 	}
 	c.t.count.closed(record, why)
-	c.entry.Gone()
+	c.entry.Load().Gone()
 }
 
 // fault is why c ended, if nobody here wanted it to.
@@ -141,21 +163,21 @@ func (c *conn) updateSlots() {
 		free, running := c.cc.Available(), c.cc.InFlight()
 		switch {
 		case free > 0:
-			c.entry.SetSlots(free + running)
+			c.entry.Load().SetSlots(free + running)
 			return
 		case running > 0:
-			c.entry.SetSlots(0) // until a stream ends, which the state hook tells
+			c.entry.Load().SetSlots(0) // until a stream ends, which the state hook tells
 			return
 		}
 		// A stream may have ended between the two: look again.
 	}
 	if c.cc.Err() != nil { // it has ended, and is about to be closed
-		c.entry.Retire(pool.Reason(c.fault()))
+		c.entry.Load().Retire(pool.Reason(c.fault()))
 		return
 	}
 	// Nothing runs and yet nothing is allowed: GOAWAY, or a peer that allows no
 	// streams.
-	c.entry.Retire(pool.Reason(reasonGoAway))
+	c.entry.Load().Retire(pool.Reason(reasonGoAway))
 }
 
 const (

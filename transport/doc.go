@@ -52,6 +52,37 @@
 // its cancellation, and goes on for others when the request is served sooner or
 // given up.
 //
+// # Who shares a connection
+//
+// Requests to one scheme, host and port, through one proxy with one set of
+// credentials, and of one Config.Partition. TLS sessions are resumed within the
+// same bounds, unless the Template brings a ClientSessionCache, which then is
+// everybody's, or sets SessionTicketsDisabled, VerifyPeerCertificate or
+// GetClientCertificate.
+//
+// NTLM and Negotiate authenticate a connection, and every later request on it
+// is taken for that user's. A request whose Authorization or Proxy-Authorization
+// has one of these schemes therefore uses HTTP/1.1, and:
+//
+//   - In a partition, its connection is set aside from a challenge until the
+//     answer, and then serves the whole partition, requests without credentials
+//     included. So let Partition return the user. (Where HTTP/2 is possible too,
+//     requests without credentials prefer it; disable it in Template.Protocols
+//     to have them ride what is authenticated.)
+//   - In the common partition, its connection never serves a request without
+//     such credentials. When the handshake is through, only a request that begins
+//     another one (NTLM's negotiate message, the first token of Kerberos or
+//     SPNEGO) may have it. If the tokens are of an unknown kind it is closed.
+//     The first such request takes the connection on which a response asked for
+//     credentials within the last second.
+//
+// The answer to a challenge goes by the connection that was challenged. If
+// several are, it is the one whose request had the same context, else the same
+// URL, else the first. So users who authenticate at the same time with neither
+// want a partition each; a mistake there ends in a refusal. A challenge that is
+// not answered within 10 s closes its connection. CONNECT to a proxy is not
+// authenticated in this way.
+//
 // # Differences from http.Transport
 //
 // Where a caller could tell, a Transport behaves as net/http's does, error
@@ -101,4 +132,7 @@
 //  13. Before an idle connection is used its socket is looked at: one that the
 //     peer has closed, or on which a plain HTTP/1 peer has sent something
 //     unasked, is not used.
+//  14. TLS sessions are resumed; net/http does so only with a ClientSessionCache.
+//  15. Requests that authenticate by NTLM or Negotiate use HTTP/1.1 and have
+//     connections apart from the others'.
 package transport

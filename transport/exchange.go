@@ -20,6 +20,9 @@ type exchange struct {
 	trace *httptrace.ClientTrace
 	guard *traceGuard
 
+	creds   credentials // for a scheme that authenticates connections, if any
+	resumed *handshake  // nil unless it is its next leg that is on its way
+
 	// dialCtx is what a dial of ours gets the values of: ctx with the trace
 	// behind the guard. Set with guard.
 	dialCtx context.Context
@@ -41,6 +44,9 @@ type exchange struct {
 
 func (t *Transport) newExchange(req *http.Request) *exchange {
 	x := &exchange{t: t, req: req, ctx: req.Context(), body: newRequestBody(req)}
+	if t.protocols.HTTP1() {
+		x.creds = credentialsOf(req.Header)
+	}
 	x.trace = httptrace.ContextClientTrace(x.ctx)
 	if x.ctx.Done() != nil || req.Cancel != nil {
 		x.follow(req.Context())
@@ -205,6 +211,9 @@ func (x *exchange) begin() (*attempt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x.creds.scheme != 0 {
+		o = x.t.privateOrigin(o, x.req, x.creds)
+	}
 	if x.trace != nil && x.trace.GetConn != nil {
 		x.trace.GetConn(o.firstHop())
 	}
@@ -217,7 +226,7 @@ func (x *exchange) begin() (*attempt, error) {
 		ctx = x.dialCtx
 	}
 	for {
-		lease, err := x.t.pool.Get(ctx, o)
+		lease, err := x.get(ctx, o)
 		if err != nil {
 			return nil, x.noConnection(err)
 		}
@@ -245,7 +254,8 @@ func (x *exchange) noConnection(err error) error {
 // the connection turns out to be of no use; the lease has then ended.
 func (x *exchange) take(lease *connLease) *attempt {
 	c := lease.Value()
-	if !lease.Fresh() {
+	fresh := c.fresh(lease)
+	if !fresh {
 		if why := c.wire.stale(c.http2); why != "" {
 			lease.Retire(pool.Reason(why))
 			return nil
@@ -253,11 +263,11 @@ func (x *exchange) take(lease *connLease) *attempt {
 	}
 	// A fresh connection that is dead already is used all the same, so that
 	// its error is seen.
-	if err := c.cc.Reserve(); err != nil && !lease.Fresh() {
+	if err := c.cc.Reserve(); err != nil && !fresh {
 		x.refused(lease, c)
 		return nil
 	}
-	a := &attempt{x: x, lease: lease, conn: c, reused: c.used.Swap(true), served: c.served.Load()}
+	a := &attempt{x: x, lease: lease, conn: c, fresh: fresh, reused: c.used.Swap(true), served: c.served.Load()}
 	if !a.reused {
 		x.t.count.used.Add(1)
 	}

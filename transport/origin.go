@@ -17,7 +17,13 @@ type origin struct {
 	addr      string // of the target, host:port; empty for http through an HTTP proxy, whose connections serve every target
 	proxy     string // the proxy's URL with its credentials; empty without one
 	partition string // Config.Partition's answer
-	http1     bool   // HTTP/1.1 only, for upgrades
+	http1     bool   // HTTP/1.1 only, for upgrades and handshakes
+
+	// auth is zero but for connections of the common partition that serve only
+	// requests which carry credentials for that scheme, and of these once is set
+	// for those that serve one handshake and nobody after it.
+	auth authScheme
+	once bool
 }
 
 // originOf finds the origin that req belongs to. The Proxy function sees the

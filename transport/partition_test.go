@@ -21,18 +21,20 @@ import (
 // riders are who came by which connection, as the server saw it.
 type riders struct {
 	mu   sync.Mutex
-	seen map[string][]string // by the connection's remote address
+	seen map[net.Conn][]string
 }
 
-// note adds who to the connection that came from addr, once.
-func (r *riders) note(addr, who string) {
+// note adds who to the connection that req came by, once. An address would not
+// do: once a connection is closed its port is free for another.
+func (r *riders) note(req *http.Request, who string) {
+	c := req.Context().Value(connKey{}).(net.Conn)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seen == nil {
-		r.seen = make(map[string][]string)
+		r.seen = make(map[net.Conn][]string)
 	}
-	if !slices.Contains(r.seen[addr], who) {
-		r.seen[addr] = append(r.seen[addr], who)
+	if !slices.Contains(r.seen[c], who) {
+		r.seen[c] = append(r.seen[c], who)
 	}
 }
 
@@ -42,9 +44,9 @@ func (r *riders) check(t *testing.T, want ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var came []string
-	for addr, who := range r.seen {
+	for c, who := range r.seen {
 		if len(who) > 1 {
-			t.Errorf("the connection from %s was shared by %q, want one alone", addr, who)
+			t.Errorf("the connection from %s was shared by %q, want one alone", c.RemoteAddr(), who)
 		}
 		came = append(came, who...)
 	}
@@ -84,7 +86,7 @@ func TestRequestsOfDifferentPartitionsNeverShareAConnection(t *testing.T) {
 	inModes(t, func(t *testing.T, mode string) {
 		var came riders
 		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			came.note(r.RemoteAddr, r.Header.Get("Tenant"))
+			came.note(r, r.Header.Get("Tenant"))
 		}))
 		tr := newTransport(t, transport.Config{Template: s.template(mode), Partition: tenant})
 		askAs(t, tr, s.URL, 5, "ann", "bob", "")
@@ -100,7 +102,7 @@ func TestRequestsOfDifferentPartitionsNeverShareAConnectionToAProxy(t *testing.T
 		t.Run(proxyMode, func(t *testing.T) {
 			var came riders
 			p := serve(t, proxyMode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				came.note(r.RemoteAddr, r.Header.Get("Tenant"))
+				came.note(r, r.Header.Get("Tenant"))
 			}))
 			via, err := url.Parse(p.URL)
 			if err != nil {
@@ -119,7 +121,7 @@ func TestRequestsOfDifferentPartitionsNeverShareATunnel(t *testing.T) {
 	inModes(t, func(t *testing.T, mode string) {
 		var came riders
 		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			came.note(r.RemoteAddr, r.Header.Get("Tenant"))
+			came.note(r, r.Header.Get("Tenant"))
 		}))
 		for _, via := range []*url.URL{
 			serveProxy(t, "h1").as(url.User("gate")),
@@ -175,12 +177,12 @@ func TestDifferentProxiesAndCredentialsNeverShareAConnection(t *testing.T) {
 	inModes(t, func(t *testing.T, mode string) {
 		var came riders
 		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			came.note(r.RemoteAddr, r.Header.Get("Tenant"))
+			came.note(r, r.Header.Get("Tenant"))
 		}))
 		var asked riders
 		note := func(name string, next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				asked.note(r.RemoteAddr, name+" "+r.Header.Get("Proxy-Authorization"))
+				asked.note(r, name+" "+r.Header.Get("Proxy-Authorization"))
 				next.ServeHTTP(w, r)
 			})
 		}
@@ -223,7 +225,7 @@ func TestPartitionsHoldWithAForeignDialTLS(t *testing.T) {
 		}
 		var came riders
 		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			came.note(r.RemoteAddr, r.Header.Get("Tenant"))
+			came.note(r, r.Header.Get("Tenant"))
 		}))
 		tmpl := s.template(mode)
 		cfg := tmpl.TLSClientConfig.Clone()
@@ -244,7 +246,7 @@ func TestUpgradesStayInTheirPartition(t *testing.T) {
 	inModes(t, func(t *testing.T, mode string) {
 		var came riders
 		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			came.note(r.RemoteAddr, r.Header.Get("Tenant"))
+			came.note(r, r.Header.Get("Tenant"))
 			upgrades(w, r)
 		}))
 		tr := newTransport(t, transport.Config{Template: s.template(mode), Partition: tenant})

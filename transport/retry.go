@@ -51,7 +51,7 @@ func (a *attempt) mayRetry(err error, refusals int) bool {
 	if a.conn.http2 {
 		return (refusals < maxRefusals || !a.refused(err)) && a.mayRetryHTTP2(err)
 	}
-	if a.lease.Fresh() || !w.broke.Load() && !closedIdle(err) {
+	if a.fresh || !w.broke.Load() && !closedIdle(err) {
 		// A new connection had no time to go stale: the server does not like
 		// the request, and would not like it again.
 		return false
@@ -79,7 +79,7 @@ func (a *attempt) mayRetryHTTP2(err error) bool {
 
 // unproven reports whether the connection was new and has not served anybody. If
 // such a one is lost, the server may well lose the next one too.
-func (a *attempt) unproven() bool { return a.lease.Fresh() && !a.conn.served.Load() }
+func (a *attempt) unproven() bool { return a.fresh && !a.conn.served.Load() }
 
 // final is the error for the caller.
 func (a *attempt) final(err error) error {

@@ -119,6 +119,7 @@ const (
 	reasonLast      reason = "connection_close" // it was agreed to be the last exchange
 	reasonPeer      reason = "peer_closed"      // the peer closed or reset it, or the network did
 	reasonBroken    reason = "broken"           // an exchange on it failed for another reason: a malformed response, a timeout, the request's own body
+	reasonPrivate   reason = "private"          // it authenticated as a whole (NTLM, Negotiate), or was about to, and nobody else may use it
 	reasonUnasked   reason = "unsolicited"      // HTTP/1: something came on it that nobody had asked for, other than a farewell (408)
 	reasonProtocol  reason = "protocol"         // HTTP/2: net/http closed it, for a connection error or a lost ping
 	reasonGoAway    reason = "goaway"           // HTTP/2: the peer wants no more streams on it
@@ -127,7 +128,7 @@ const (
 )
 
 var reasons = [...]reason{
-	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonUnasked, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
+	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonPrivate, reasonUnasked, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
 	reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
 }
 

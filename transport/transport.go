@@ -28,6 +28,9 @@ type Transport struct {
 	metrics *metrics
 	count   counters
 
+	handshakes handshakes
+	offers     offers
+
 	proxy                 func(*http.Request) (*url.URL, error)
 	partition             func(*http.Request) string
 	protocols             http.Protocols
@@ -185,7 +188,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes the connections that are idle now, and those that
 // fall idle before the next request. Those in use are not touched.
-func (t *Transport) CloseIdleConnections() { t.pool.CloseIdle() }
+func (t *Transport) CloseIdleConnections() {
+	t.offers.release()
+	t.pool.CloseIdle()
+}
 
 // Close closes every connection at once and interrupts the exchanges on them,
 // which fail with [ErrClosed], as do waiting and later requests. Connections
@@ -197,6 +203,7 @@ func (t *Transport) Close() error {
 	t.refusing.Store(true)
 	t.closing.Store(true)
 	t.once.Do(func() { close(t.closed) })
+	t.stopWaiting()
 	err := t.pool.Close()
 	t.metrics.close()
 	return err
@@ -209,9 +216,17 @@ func (t *Transport) Close() error {
 // ctx ends first it returns ctx's cause; what runs goes on, and Close ends it.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.refusing.Store(true)
+	t.stopWaiting() // there are no requests to come
 	if err := t.pool.Shutdown(ctx); err != nil {
 		return err
 	}
 	t.metrics.close()
 	return nil
+}
+
+// stopWaiting lets go of the connections that wait for requests with
+// credentials.
+func (t *Transport) stopWaiting() {
+	t.handshakes.close()
+	t.offers.close()
 }
