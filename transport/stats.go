@@ -34,7 +34,7 @@ type Stats struct {
 
 	Open    int // connections open now, without those handed out by an upgrade
 	Idle    int // of these, how many have no exchange running
-	Active  int // exchanges running: on HTTP/1 that many connections, on HTTP/2 streams
+	Active  int // exchanges running: on HTTP/1 that many connections, on HTTP/2 streams; those held between two legs of an NTLM or Negotiate handshake count too
 	Dialing int // dials in progress
 	Waiting int // requests waiting for a connection
 }
