@@ -26,6 +26,9 @@ const (
 	lag = 250 * time.Millisecond
 	// maxBacklog bounds what is remembered for that.
 	maxBacklog = 1 << 16
+	// inboxSize is how many notices are taken in at a time: the simulation's
+	// memory is then touched now and then instead of at each.
+	inboxSize = 64
 	// minSweep is how many keys are remembered without looking which are empty.
 	minSweep = 256
 )
@@ -33,17 +36,40 @@ const (
 // Model is a simulated pool. It is safe for concurrent use; moments may be told a
 // little out of order.
 type Model[K comparable] struct {
-	// mu guards all of it. What is done under it is a few steps for each
-	// request, some of them late.
+	born time.Time
+
+	// inboxMu guards inbox. It is held for no longer than an append takes, since
+	// a transport's hooks wait for it.
+	inboxMu sync.Mutex
+	inbox   []notice[K]
+
+	// mu guards the simulation. It is locked before inboxMu, never after, and
+	// whoever finds it locked on the way of a request leaves the work to others.
 	mu      sync.Mutex
-	born    time.Time
+	spare   []notice[K] // the inbox's memory, in turn
 	pool    pool
 	origins map[K]*origin
 	sweepAt int // the number of keys at which to look which are empty
-
 	backlog queue[begun]
 	flying  int // requests begun and not ended
 }
+
+// notice is what the model was told.
+type notice[K comparable] struct {
+	kind kind
+	at   time.Duration // or how long it took
+	r    *Request
+	key  K
+}
+
+type kind uint8
+
+const (
+	beginning kind = iota
+	ending
+	dialing
+	closing
+)
 
 // begun is a request to be simulated, or without one CloseIdleConnections.
 type begun struct {
@@ -61,59 +87,33 @@ func New[K comparable](policy Policy) *Model[K] {
 	}
 }
 
-// Begin tells that r, a request for key, begins to look for a connection.
-func (m *Model[K]) Begin(r *Request, now time.Time, key K) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.flying++
-	r.state, r.origin, r.began = queued, m.origin(key), now.Sub(m.born)
-	r.origin.queued++
-	m.backlog.push(begun{r.began, r})
-	m.advance(r.began)
+// Begin tells that r, a request for key, begins to look for a connection: now,
+// which is when Begin returns rather than when it was called.
+func (m *Model[K]) Begin(r *Request, key K) {
+	m.inboxMu.Lock()
+	m.inbox = append(m.inbox, notice[K]{kind: beginning, at: time.Since(m.born), r: r, key: key})
+	m.inboxMu.Unlock()
+}
+
+// BeganAt is Begin for a request that began at an earlier moment.
+func (m *Model[K]) BeganAt(r *Request, at time.Time, key K) {
+	m.tell(notice[K]{kind: beginning, at: at.Sub(m.born), r: r, key: key})
 }
 
 // End tells that r has ended.
 func (m *Model[K]) End(r *Request, now time.Time, e Ending) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.flying--
-	r.over, r.at, r.ending = true, now.Sub(m.born), e
-	got := r.began
-	if !e.Got.IsZero() {
-		got = e.Got.Sub(m.born)
-	}
-	r.service = max(r.at-got, 0)
-	if e.Major > 0 {
-		m.pool.learn(r.origin, e.Major >= 2)
-	}
-	switch r.state {
-	case waiting:
-		if r.hadNone() {
-			m.pool.plan(event{at: r.at, ends: r})
-		}
-	case running:
-		m.pool.planEnd(r)
-	}
-	m.advance(r.at)
+	r.ending = e
+	m.tell(notice[K]{kind: ending, at: now.Sub(m.born), r: r})
 }
 
 // Dialed tells that a dial for key took so long, TLS included.
 func (m *Model[K]) Dialed(key K, took time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.pool.took.add(took)
-	if o := m.origins[key]; o != nil {
-		o.took.add(took)
-	}
+	m.tell(notice[K]{kind: dialing, at: took, key: key})
 }
 
 // CloseIdle tells that CloseIdleConnections was called.
 func (m *Model[K]) CloseIdle(now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	at := now.Sub(m.born)
-	m.backlog.push(begun{at: at})
-	m.advance(at)
+	m.tell(notice[K]{kind: closing, at: now.Sub(m.born)})
 }
 
 // Counts is what the pool would have done up to now; while requests are under
@@ -121,8 +121,79 @@ func (m *Model[K]) CloseIdle(now time.Time) {
 func (m *Model[K]) Counts(now time.Time) Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.takeIn()
 	m.advance(now.Sub(m.born))
 	return m.pool.counts
+}
+
+// tell puts n into the inbox, and simulates when enough has come together.
+func (m *Model[K]) tell(n notice[K]) {
+	m.inboxMu.Lock()
+	m.inbox = append(m.inbox, n)
+	full := len(m.inbox) >= inboxSize
+	m.inboxMu.Unlock()
+	if full && m.mu.TryLock() {
+		m.takeIn()
+		m.advance(time.Since(m.born))
+		m.mu.Unlock()
+	}
+}
+
+// takeIn empties the inbox.
+func (m *Model[K]) takeIn() {
+	m.inboxMu.Lock()
+	notices := m.inbox
+	m.inbox = m.spare[:0]
+	m.inboxMu.Unlock()
+	for _, n := range notices {
+		switch n.kind {
+		case beginning:
+			m.takeBegin(n)
+		case ending:
+			m.takeEnd(n.r, n.at)
+		case dialing:
+			m.pool.took.add(n.at)
+			if o := m.origins[n.key]; o != nil {
+				o.took.add(n.at)
+			}
+		case closing:
+			m.backlog.push(begun{at: n.at})
+		}
+	}
+	clear(notices) // requests are not to be kept
+	m.spare = notices
+	if cap(notices) > maxBacklog {
+		m.spare = nil
+	}
+}
+
+func (m *Model[K]) takeBegin(n notice[K]) {
+	m.flying++
+	r := n.r
+	r.origin, r.began = m.origin(n.key), n.at
+	r.origin.queued++
+	m.backlog.push(begun{n.at, r})
+}
+
+func (m *Model[K]) takeEnd(r *Request, at time.Duration) {
+	m.flying--
+	r.over, r.at = true, at
+	got := r.began
+	if !r.ending.Got.IsZero() {
+		got = r.ending.Got.Sub(m.born)
+	}
+	r.service = max(at-got, 0)
+	if r.ending.Major > 0 {
+		m.pool.learn(r.origin, r.ending.Major >= 2)
+	}
+	switch r.state {
+	case waiting:
+		if r.hadNone() {
+			m.pool.plan(event{at: at, ends: r})
+		}
+	case running:
+		m.pool.planEnd(r)
+	}
 }
 
 // origin finds or makes the key's.

@@ -32,7 +32,8 @@ type Ending struct {
 
 // Request is one request on its way through a model. The zero value is ready
 // for [Model.Begin]. The model keeps it until the request's simulation has
-// ended, so that it must not be used again. The model's mutex guards it.
+// ended, so that it must not be used again. The model's mutex guards it, except
+// that ending is End's to write.
 type Request struct {
 	origin *origin
 	began  time.Duration
@@ -50,8 +51,7 @@ type Request struct {
 type state uint8
 
 const (
-	unborn state = iota
-	queued       // begun, and not simulated yet
+	unborn state = iota // not simulated yet
 	waiting
 	running
 	done

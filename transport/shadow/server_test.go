@@ -1,0 +1,110 @@
+package shadow_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stayopen-go/stayopen/transport"
+	"github.com/stayopen-go/stayopen/transport/shadow"
+)
+
+// server is a net/http server that counts for itself what shadow claims.
+type server struct {
+	*httptest.Server
+	accepts  atomic.Int64
+	requests atomic.Int64
+}
+
+// serve starts a server that speaks h1, https1 or h2, and closes it with the
+// test.
+func serve(t *testing.T, mode string, h http.HandlerFunc) *server {
+	t.Helper()
+	s := new(server)
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		h(w, r)
+	}))
+	s.Listener = countingListener{s.Listener, &s.accepts}
+	switch mode {
+	case "h1":
+		s.Start()
+	default:
+		s.EnableHTTP2 = mode == "h2"
+		s.StartTLS()
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+type countingListener struct {
+	net.Listener
+	n *atomic.Int64
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.n.Add(1)
+	}
+	return c, err
+}
+
+// likeDefault is an http.Transport with the pool of http.DefaultTransport, for
+// which every host is s.
+func (s *server) likeDefault(t *testing.T) *http.Transport {
+	t.Helper()
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.Proxy = nil
+	tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+	}
+	if s.TLS != nil {
+		roots := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+		tr.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: "example.com"}
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+// stayOpen is a transport.Transport for which every host is s.
+func (s *server) stayOpen(t *testing.T) *transport.Transport {
+	t.Helper()
+	tmpl := s.likeDefault(t)
+	tmpl.MaxIdleConns = 0
+	tr, err := transport.New(transport.Config{Template: tmpl})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tr.Close() })
+	return tr
+}
+
+// watch wraps base.
+func watch(t *testing.T, base http.RoundTripper) *shadow.Transport {
+	t.Helper()
+	sh, err := shadow.New(shadow.Config{Base: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sh.Close() })
+	return sh
+}
+
+// get makes a GET and reads the body to its end.
+func get(t *testing.T, rt http.RoundTripper, url string) {
+	resp, err := (&http.Client{Transport: rt}).Get(url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
+}
