@@ -106,7 +106,7 @@ func (r *request) connectDone(network, _ string, err error) {
 	}
 }
 
-func (r *request) handshakeDone(_ tls.ConnectionState, err error) {
+func (r *request) handshakeDone(s tls.ConnectionState, err error) {
 	if err != nil {
 		r.count.badHandshakes.Add(1)
 		return
@@ -115,6 +115,10 @@ func (r *request) handshakeDone(_ tls.ConnectionState, err error) {
 	r.count.handshakes.Add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.begun && s.NegotiatedProtocol == "h2" {
+		r.t.stayopen.SpeaksHTTP2(r.origin)
+		r.t.ordinary.SpeaksHTTP2(r.origin)
+	}
 	if !r.dialing.IsZero() {
 		r.dialedLocked(now, r.dialing)
 	}

@@ -3,12 +3,14 @@ package shadow_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stayopen-go/stayopen/transport"
 	"github.com/stayopen-go/stayopen/transport/shadow"
@@ -106,5 +108,35 @@ func get(t *testing.T, rt http.RoundTripper, url string) {
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		t.Error(err)
+	}
+}
+
+// settled waits until shadow has counted the connections that the server has,
+// which a dial that nobody waits for any more may still bring, and returns the
+// figures.
+func settled(t *testing.T, s *server, sh *shadow.Transport) shadow.Stats {
+	t.Helper()
+	var stats shadow.Stats
+	wait(t, func() bool {
+		stats = sh.Stats()
+		return int64(stats.Opened) == s.accepts.Load()
+	}, func() string {
+		return fmt.Sprintf("shadow counts %d connections opened, the server accepted %d", stats.Opened, s.accepts.Load())
+	})
+	return stats
+}
+
+// wait waits until what is true.
+func wait(t *testing.T, what func() bool, otherwise func() string) {
+	t.Helper()
+	late := time.After(5 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !what() {
+		select {
+		case <-late:
+			t.Fatal(otherwise())
+		case <-tick.C:
+		}
 	}
 }

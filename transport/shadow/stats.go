@@ -18,7 +18,7 @@ type Stats struct {
 // Estimate is what another transport would have done with the same requests,
 // according to a model of it. It is no measurement: see the package's
 // documentation for what it leaves out, and how far it was off in tests. It lags
-// behind the counts by up to a quarter of a second while requests are under way.
+// behind the counts by up to a second while requests are under way.
 type Estimate struct {
 	Opened uint64 // connections that it would have opened
 	Closed uint64 // of these, how many it would have closed by now, or handed out by an upgrade

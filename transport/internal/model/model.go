@@ -23,7 +23,9 @@ const (
 	// How long a request takes is known when it has ended, and where the model
 	// gives it a connection sooner than it really got one, it ends sooner: up to
 	// this much earlier than now, the simulation has not passed that moment.
-	lag = 250 * time.Millisecond
+	// Nor has it then decided anything for a key of which the first dial has
+	// not told yet whether it is HTTP/2.
+	lag = time.Second
 	// maxBacklog bounds what is remembered for that.
 	maxBacklog = 1 << 16
 	// inboxSize is how many notices are taken in at a time: the simulation's
@@ -68,6 +70,7 @@ const (
 	beginning kind = iota
 	ending
 	dialing
+	multiplexing
 	closing
 )
 
@@ -111,13 +114,17 @@ func (m *Model[K]) Dialed(key K, took time.Duration) {
 	m.tell(notice[K]{kind: dialing, at: took, key: key})
 }
 
+// SpeaksHTTP2 tells that a connection for key agreed on HTTP/2. Responses say so,
+// too, but later.
+func (m *Model[K]) SpeaksHTTP2(key K) { m.tell(notice[K]{kind: multiplexing, key: key}) }
+
 // CloseIdle tells that CloseIdleConnections was called.
 func (m *Model[K]) CloseIdle(now time.Time) {
 	m.tell(notice[K]{kind: closing, at: now.Sub(m.born)})
 }
 
 // Counts is what the pool would have done up to now; while requests are under
-// way, up to a quarter of a second ago.
+// way, up to a second ago.
 func (m *Model[K]) Counts(now time.Time) Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -155,6 +162,10 @@ func (m *Model[K]) takeIn() {
 			m.pool.took.add(n.at)
 			if o := m.origins[n.key]; o != nil {
 				o.took.add(n.at)
+			}
+		case multiplexing:
+			if o := m.origins[n.key]; o != nil {
+				m.pool.learn(o, true)
 			}
 		case closing:
 			m.backlog.push(begun{at: n.at})
