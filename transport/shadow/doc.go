@@ -1,1 +1,81 @@
+// Package shadow watches an HTTP client's transport, whichever it is, counts the
+// connections that it opens, and estimates what stayopen would have done in its
+// place: proof before the switch.
+//
+//	watched, err := shadow.New(shadow.Config{Base: http.DefaultTransport})
+//	client := &http.Client{Transport: watched}
+//	…
+//	fmt.Printf("%+v\n", watched.Stats())
+//
+// The wrapped transport sends every request as it would without the wrapper. It
+// is watched through the hooks of net/http/httptrace, beside those that a
+// request has already, and through the ends of response bodies. A request costs
+// a few microseconds more. http.Client treats a transport that it does not know
+// differently in one respect: to enforce its Timeout it sets Request.Cancel, at
+// the price of a goroutine. Deprecated CancelRequest methods know nothing of
+// requests sent through the wrapper.
+//
+// # Counted
+//
+// [Counts] is exact: at rest it equals what servers count. Only what a transport
+// keeps from the hooks is missing, such as the connections of a dial function
+// that ignores its context and that no request used, or, if a stayopen transport
+// is wrapped, what it dials after the request that caused it has its answer (its
+// own Stats have that).
+//
+// # Estimated
+//
+// [Estimate] is what a model of another pool makes of the same requests. In the
+// model, each takes as long on its connection as it really did, and begins when
+// it really began; whether it finds an idle connection, waits or dials is the
+// model's business, and dials take as long as the real ones did of late. There
+// are two models, one of stayopen's pool with its default settings and one of
+// http.DefaultTransport's: 2 idle connections for each host, 100 in all, 90 s.
+//
+// How far they can be off:
+//
+//  1. The model of http.DefaultTransport is tested against real ones over
+//     loopback. While it watched one, it opened as many connections within 3 %
+//     in bursts and 10 % in steady loads, mostly within 1 %. While it watched
+//     stayopen, it was within 3 % of five other runs in bursts, and in steady
+//     loads inside what five other runs opened, widened by 10 %. Bursts that
+//     saturate the processors are the exception, where answers take no time: there it
+//     was off by up to 10 %, since real dials are slowed down by each other.
+//  2. Workers that send one request right after the other, all at the same
+//     pace, put the two idle connections of http.DefaultTransport on a knife's
+//     edge: with 32 of them, five runs opened between 32 and 454 connections
+//     for some 9,000 requests. No estimate of it is worth much then.
+//  3. In a loop, a request is sent because the one before it has ended. What
+//     another transport gains or loses in time would move all later ones. The
+//     models do not move them.
+//  4. Neither model sees a server close an idle connection, and HTTP/2 is
+//     taken to have streams for everybody on one connection for each origin.
+//     What a SOCKS proxy connects to is taken for one origin.
+//  5. stayopen's estimate knows the protocol of an origin only from the first
+//     connection, and assumes 8 dials at a time until then; a second request
+//     never waits to learn that.
+//
+// # Metrics
+//
+// [Stats] has all totals; OpenTelemetry is given the same:
+//
+//	stayopen.shadow.requests              {request}     Counts.Requests
+//	stayopen.shadow.requests.failed       {request}     Counts.Failed
+//	stayopen.shadow.requests.sent         {request}     Counts.Sent
+//	stayopen.shadow.exchanges             {exchange}    Counts.Exchanges
+//	stayopen.shadow.connections.opened    {connection}  Counts.Opened
+//	stayopen.shadow.connections.reused    {attempt}     Counts.Reused
+//	stayopen.shadow.connections.not_kept  {connection}  Counts.NotKept
+//	stayopen.shadow.dials.failed          {attempt}     Counts.FailedDials
+//	stayopen.shadow.handshakes            {handshake}   Counts.Handshakes
+//	stayopen.shadow.handshakes.failed     {handshake}   Counts.FailedHandshakes
+//	stayopen.shadow.bodies                {body}        Counts.Bodies
+//	stayopen.shadow.bodies.abandoned      {body}        Counts.Abandoned
+//	stayopen.shadow.bodies.broken         {body}        Counts.Broken
+//	stayopen.shadow.estimate.opened          {connection}  Estimate.Opened, by stayopen.shadow.model (stayopen, default_transport)
+//	stayopen.shadow.estimate.closed          {connection}  Estimate.Closed, by stayopen.shadow.model
+//	stayopen.shadow.estimate.closes.avoided  {close}       Estimate.ClosesAvoided, by stayopen.shadow.model (an up-down counter)
+//
+// Each carries the attribute stayopen.transport, which is Config.Name. They are
+// read when a metric reader collects.
 package shadow

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,13 +26,14 @@ type server struct {
 
 // serve starts a server that speaks h1, https1 or h2, and closes it with the
 // test.
-func serve(t *testing.T, mode string, h http.HandlerFunc) *server {
+func serve(t testing.TB, mode string, h http.HandlerFunc) *server {
 	t.Helper()
 	s := new(server)
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		h(w, r)
 	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // surplus dials end in handshakes
 	s.Listener = countingListener{s.Listener, &s.accepts}
 	switch mode {
 	case "h1":
@@ -59,7 +61,7 @@ func (l countingListener) Accept() (net.Conn, error) {
 
 // likeDefault is an http.Transport with the pool of http.DefaultTransport, for
 // which every host is s.
-func (s *server) likeDefault(t *testing.T) *http.Transport {
+func (s *server) likeDefault(t testing.TB) *http.Transport {
 	t.Helper()
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.Proxy = nil
@@ -88,7 +90,7 @@ func (s *server) stayOpen(t *testing.T) *transport.Transport {
 }
 
 // watch wraps base.
-func watch(t *testing.T, base http.RoundTripper) *shadow.Transport {
+func watch(t testing.TB, base http.RoundTripper) *shadow.Transport {
 	t.Helper()
 	sh, err := shadow.New(shadow.Config{Base: base})
 	if err != nil {
@@ -111,17 +113,17 @@ func get(t *testing.T, rt http.RoundTripper, url string) {
 	}
 }
 
-// settled waits until shadow has counted the connections that the server has,
-// which a dial that nobody waits for any more may still bring, and returns the
-// figures.
+// settled waits until shadow has counted the requests and connections that the
+// server has, which dials that nobody waits for any more may still bring, and
+// returns the figures.
 func settled(t *testing.T, s *server, sh *shadow.Transport) shadow.Stats {
 	t.Helper()
 	var stats shadow.Stats
 	wait(t, func() bool {
 		stats = sh.Stats()
-		return int64(stats.Opened) == s.accepts.Load()
+		return int64(stats.Opened) == s.accepts.Load() && int64(stats.Sent) == s.requests.Load()
 	}, func() string {
-		return fmt.Sprintf("shadow counts %d connections opened, the server accepted %d", stats.Opened, s.accepts.Load())
+		return fmt.Sprintf("shadow counts %d requests sent and %d connections opened, the server %d and %d", stats.Sent, stats.Opened, s.requests.Load(), s.accepts.Load())
 	})
 	return stats
 }
