@@ -18,17 +18,17 @@ type load struct {
 }
 
 var loads = []load{
-	{name: "bursts", mode: "h1", burst: true, send: bursts(10, 150, 1, 5*time.Millisecond)},
-	{name: "bursts over TLS", mode: "https1", burst: true, send: bursts(5, 40, 1, 5*time.Millisecond)},
-	{name: "bursts over HTTP2", mode: "h2", burst: true, send: bursts(6, 100, 20, time.Millisecond)},
+	{name: "bursts", mode: "h1", burst: true, send: bursts(8, 120, 1, 5*time.Millisecond)},
+	{name: "bursts over TLS", mode: "https1", burst: true, send: bursts(5, 30, 1, 5*time.Millisecond)},
+	{name: "bursts over HTTP2", mode: "h2", burst: true, send: bursts(5, 80, 20, time.Millisecond)},
 	// Answers that take no time, on a machine whose processors they saturate:
 	// http.DefaultTransport's dials then slow it down further, and begin so
 	// late that some are not needed any more. A model of its pool knows
 	// nothing of that.
-	{name: "bursts of nothing", mode: "h1", burst: true, send: bursts(10, 150, 1, 0), far: 0.10},
-	{name: "arrivals", mode: "h1", send: arrivals(600, 600*time.Millisecond, 1, 10*time.Millisecond)},
-	{name: "arrivals at many hosts", mode: "h1", send: arrivals(1000, 600*time.Millisecond, 120, 5*time.Millisecond)},
-	{name: "visits", mode: "h1", send: visits(24, 50, 2, 5*time.Millisecond, 5*time.Millisecond)},
+	{name: "bursts of nothing", mode: "h1", burst: true, send: bursts(8, 120, 1, 0), far: 0.10},
+	{name: "arrivals", mode: "h1", send: arrivals(600, 500*time.Millisecond, 1, 10*time.Millisecond)},
+	{name: "arrivals at many hosts", mode: "h1", send: arrivals(1000, 500*time.Millisecond, 120, 5*time.Millisecond)},
+	{name: "visits", mode: "h1", send: visits(24, 40, 2, 5*time.Millisecond, 5*time.Millisecond)},
 }
 
 const (

@@ -51,9 +51,9 @@
 //  4. Neither model sees a server close an idle connection, and HTTP/2 is
 //     taken to have streams for everybody on one connection for each origin.
 //     What a SOCKS proxy connects to is taken for one origin.
-//  5. stayopen's estimate knows the protocol of an origin only from the first
-//     connection, and assumes 8 dials at a time until then; a second request
-//     never waits to learn that.
+//  5. Whether an origin speaks HTTP/2 is known when a first connection to it
+//     stands. Where that takes longer than a second, what waits for it is
+//     taken for HTTP/1.
 //
 // # Metrics
 //

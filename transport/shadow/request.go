@@ -15,8 +15,8 @@ import (
 // call it, from several goroutines at once and also after RoundTrip has returned.
 type request struct {
 	t      *Transport
-	req    *http.Request // the caller's
 	target target
+	http1  bool // it asks for an upgrade
 	count  *counters
 	start  time.Time
 
@@ -55,7 +55,7 @@ func (r *request) getConn(hop string) {
 	if r.begun { // a transport that sends a request again calls it again
 		return
 	}
-	r.begun, r.origin = true, r.target.originVia(hop, r.req)
+	r.begun, r.origin = true, r.target.originVia(hop, r.http1)
 	// The transport looks for an idle connection just after this.
 	r.t.stayopen.Begin(&r.stayopen, r.origin)
 	r.t.ordinary.Begin(&r.ordinary, r.origin)
@@ -71,7 +71,12 @@ func (r *request) gotConn(info httptrace.GotConnInfo) {
 		return
 	}
 	r.count.fresh.Add(1)
-	r.dialedLocked(now, r.start) // if package net told nothing
+	switch {
+	case r.count.connected.Load() == 0: // package net tells nothing
+		r.dialedLocked(now, r.start)
+	case r.count.handshakes.Load() == 0 && !r.dialing.IsZero(): // net/http does not, of TLS
+		r.dialedLocked(now, r.dialing)
+	}
 }
 
 func (r *request) wroteRequest(info httptrace.WroteRequestInfo) {
@@ -149,8 +154,9 @@ func (r *request) putIdleConn(err error) {
 	}
 }
 
-// fail counts an error of RoundTrip.
-func (r *request) fail() {
+// fail counts an error of RoundTrip. req is the caller's, which is not kept: the
+// models remember r for a while.
+func (r *request) fail(req *http.Request) {
 	now := time.Now()
 	r.count.failed.Add(1)
 	outcome := model.Lost
@@ -158,7 +164,7 @@ func (r *request) fail() {
 	defer r.mu.Unlock()
 	if r.got.IsZero() {
 		outcome = model.Refused
-		if r.canceled() {
+		if canceled(req) {
 			outcome = model.GaveUp
 		}
 	}
@@ -167,26 +173,26 @@ func (r *request) fail() {
 	}
 }
 
-// canceled reports whether the caller has ended the request.
-func (r *request) canceled() bool {
+// canceled reports whether the caller has ended req.
+func canceled(req *http.Request) bool {
 	select {
-	case <-r.req.Cancel:
+	case <-req.Cancel:
 		return true
 	default:
-		return r.req.Context().Err() != nil
+		return req.Context().Err() != nil
 	}
 }
 
-// answer takes in a response. What comes after its header is not known yet.
-func (r *request) answer(resp *http.Response) {
+// answer takes in a response to req. What comes after its header is not known yet.
+func (r *request) answer(req *http.Request, resp *http.Response) {
 	r.count.exchanges.Add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answered = true
 	r.major = max(resp.ProtoMajor, 1)
-	r.last = r.major == 1 && (resp.Close || r.req.Close)
+	r.last = r.major == 1 && (resp.Close || req.Close)
 	if !r.begun { // the transport calls no hooks
-		r.begun, r.origin = true, r.target.originVia(r.target.addr, r.req)
+		r.begun, r.origin = true, r.target.originVia(r.target.addr, r.http1)
 		r.t.stayopen.BeganAt(&r.stayopen, r.start, r.origin)
 		r.t.ordinary.BeganAt(&r.ordinary, r.start, r.origin)
 	}

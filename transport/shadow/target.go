@@ -50,15 +50,15 @@ func asciiHost(host string) string {
 type origin struct {
 	target
 	proxy string // host:port
-	http1 bool   // an upgrade, which HTTP/2 cannot carry
+	http1 bool   // upgrades, which HTTP/2 cannot carry
 }
 
 // originVia is the origin of a request that is sent to hop, which is its
 // target's address unless there is a proxy. An HTTP proxy takes requests for all
 // http targets on one connection. A SOCKS proxy does not, but looks the same
 // from here.
-func (t target) originVia(hop string, req *http.Request) origin {
-	o := origin{target: t, http1: t.scheme == "https" && req.Header.Get("Upgrade") != ""}
+func (t target) originVia(hop string, http1 bool) origin {
+	o := origin{target: t, http1: http1 && t.scheme == "https"}
 	if hop != t.addr {
 		o.proxy = hop
 		if t.scheme == "http" {

@@ -59,7 +59,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL == nil || req.URL.Scheme != "http" && req.URL.Scheme != "https" {
 		return t.base.RoundTrip(req)
 	}
-	r := &request{t: t, req: req, target: targetOf(req), start: time.Now()}
+	r := &request{t: t, target: targetOf(req), http1: req.Header.Get("Upgrade") != "", start: time.Now()}
 	r.count = t.tally.of(r.target)
 	r.count.requests.Add(1)
 	traced := req.WithContext(httptrace.WithClientTrace(req.Context(), r.trace()))
@@ -68,10 +68,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Request = req
 	}
 	if err != nil || resp == nil {
-		r.fail()
+		r.fail(req)
 		return resp, err
 	}
-	r.answer(resp)
+	r.answer(req, resp)
 	r.watch(resp)
 	return resp, nil
 }

@@ -1,9 +1,6 @@
 package model
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Counts is what a simulated pool has done.
 type Counts struct {
@@ -265,12 +262,15 @@ func (p *pool) rest(c *conn) {
 func (p *pool) unidle(c *conn) {
 	o := c.origin
 	if c.in == &p.idle {
-		// Mostly the last.
-		for i := len(o.idle) - 1; i >= 0; i-- {
-			if o.idle[i] == c {
-				o.idle = slices.Delete(o.idle, i, i+1)
-				break
-			}
+		switch last := len(o.idle) - 1; c {
+		case o.idle[last]: // it is taken into use
+			o.idle[last] = nil
+			o.idle = o.idle[:last]
+		case o.idle[0]: // it has been idle for longest
+			o.idle[0] = nil
+			o.idle = o.idle[1:]
+		default:
+			panic("BUG: model: a connection leaves from among the idle ones")
 		}
 	}
 	c.in.remove(c)
