@@ -20,7 +20,7 @@ type Stats struct {
 // documentation for what it leaves out, and how far it was off in tests. It lags
 // behind the counts by up to a second while requests are under way.
 type Estimate struct {
-	Opened uint64 // connections that it would have opened
+	Opened uint64 // connections that it would have opened or be opening
 	Closed uint64 // of these, how many it would have closed by now, or handed out by an upgrade
 
 	// ClosesAvoided is Counts.Opened less Opened: connections that the wrapped

@@ -5,7 +5,8 @@ import "time"
 // conn is a simulated connection.
 type conn struct {
 	origin  *origin
-	streams int // requests on it
+	streams int  // requests on it
+	served  bool // one has ended well
 	idle    time.Duration
 
 	in         *idleList // the list that it is in, if any

@@ -199,8 +199,18 @@ func TestWhatNeverHadAConnection(t *testing.T) {
 			g.want(t, 2, 0, name+": the dials of those that gave up go on, for others")
 			g.burst(2, "a", 0, ms, kept)
 			g.want(t, 2, 0, name+": who find them")
+			g.send(3, "b", time.Minute, 0, refused)
+			<-time.After(30 * time.Second)
+			if c := g.Counts(time.Now()); c.Opened != 5 {
+				t.Errorf("%s: %d opened while it looks as if the dials succeeded, want 5", name, c.Opened)
+			}
+			g.flying.Wait()
+			g.burst(2, "a", 0, ms, kept)
+			g.burst(4, "c", 10*ms, ms, kept)
+			surplus := map[string]uint64{"net/http": 2}[name]
+			g.want(t, 6, surplus, name+": they did not, which the next openings make good")
 			g.burst(1, "a", 5*ms, 0, gaveUp)
-			g.want(t, 2, 1, name+": on an idle connection it was canceled half way")
+			g.want(t, 6, surplus+1, name+": on an idle connection it was canceled half way")
 		})
 	}
 }

@@ -5,7 +5,7 @@ import "time"
 // Counts is what a simulated pool has done.
 type Counts struct {
 	Requests uint64 // requests begun
-	Opened   uint64 // connections established
+	Opened   uint64 // connections dialed, those still on their way included; dials that fail are not
 	Closed   uint64 // of these, how many were closed again or handed out by an upgrade
 }
 
@@ -21,12 +21,17 @@ type pool struct {
 	idle2     idleList // HTTP/2 connections without a stream
 	closeIdle bool     // CloseIdle was called, and nothing has begun since
 	took      average  // what dials took, over all keys
+
+	// phantoms were counted as opened before it was known that their dials fail.
+	// A total must not fall: as many to come are not counted.
+	phantoms uint64
 }
 
 // dial is a dial under way.
 type dial struct {
 	origin *origin
 	owner  *Request
+	failed bool // it was known from the start that it does
 	ended  bool
 	slow   bool // it counts no more
 }
@@ -88,7 +93,10 @@ func (p *pool) startDials(o *origin) {
 		r.dialed = true
 		o.dialing++
 		o.dials++
-		d := &dial{origin: o, owner: r}
+		d := &dial{origin: o, owner: r, failed: r.refused()}
+		if !d.failed {
+			p.countOpened()
+		}
 		took := p.dialTime(o)
 		p.plan(event{at: p.now + took, dial: d})
 		if p.policy.capped() && p.policy.SlowDial > 0 && took > p.policy.SlowDial {
@@ -132,16 +140,27 @@ func (p *pool) dialed(d *dial) {
 	if !d.slow {
 		o.dialing--
 	}
-	if !d.owner.refused() {
+	switch {
+	case d.failed:
+	case d.owner.refused(): // which is known only now
+		p.phantoms++
+	default:
 		p.open(d)
 	}
 	p.startDials(o)
 }
 
+func (p *pool) countOpened() {
+	if p.phantoms > 0 {
+		p.phantoms--
+		return
+	}
+	p.counts.Opened++
+}
+
 // open puts a new connection to use.
 func (p *pool) open(d *dial) {
 	o := d.origin
-	p.counts.Opened++
 	o.open++
 	c := &conn{origin: o}
 	switch {
@@ -221,7 +240,12 @@ func (p *pool) left(c *conn, r *Request) {
 	case o.http2: // it turned out to be HTTP/2 while it ran
 		p.share(c)
 	case r.fate(p.policy.Drain):
+		c.served = true
 		p.free(c)
+	case r.refused() && !c.served: // nobody listens: there never was a connection
+		p.phantoms++
+		o.open--
+		p.startDials(o)
 	default:
 		p.close(c)
 		p.startDials(o)
