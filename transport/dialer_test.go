@@ -8,14 +8,18 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/internal/checks/mustrun"
 	"github.com/stayopen-go/stayopen/transport"
 )
 
@@ -177,7 +181,7 @@ func TestTimeWaitsAreCountedWhereverTheTCPConnectionIsKnown(t *testing.T) {
 
 func TestSourcesAreThoseOfConfigDialer(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("127.0.0.2 is an address of every Linux host and of few others")
+		mustrun.Skipf(t, "127.0.0.2 is an address of every Linux host and of few others")
 	}
 	inModes(t, func(t *testing.T, mode string) {
 		s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) }))
@@ -310,5 +314,53 @@ func TestDialFunctionsThatFailReadAsWithNetHTTP(t *testing.T) {
 				return fmt.Sprint(err, errors.Is(err, boom))
 			})
 		})
+	}
+}
+
+func TestRequestsPinnedToASourceTravelFromNoOther(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		mustrun.Skipf(t, "this test dials from several addresses of loopback")
+	}
+	var mu sync.Mutex
+	seen := map[string][]string{} // by what the client says, who it was
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		mu.Lock()
+		defer mu.Unlock()
+		seen[r.URL.Path] = append(seen[r.URL.Path], host)
+	}))
+	defer server.Close()
+	d := &dialer.Dialer{Sources: []netip.Prefix{netip.MustParsePrefix("127.2.0.0/30")}, Chooser: dialer.Sticky{}}
+	tr, err := transport.New(transport.Config{Dialer: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	get := func(ctx context.Context, path string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	for range 5 {
+		get(dialer.WithSource(t.Context(), netip.MustParseAddr("127.2.0.77")), "/pinned")
+		get(t.Context(), "/free")
+		get(dialer.WithStickyKey(t.Context(), "a"), "/a")
+		get(dialer.WithStickyKey(t.Context(), "b"), "/b")
+	}
+	for path, hosts := range seen {
+		if n := len(slices.Compact(slices.Sorted(slices.Values(hosts)))); n != 1 || (hosts[0] == "127.2.0.77") != (path == "/pinned") {
+			t.Errorf("%s came from %v, want one address always, 127.2.0.77 if pinned to it and only then", path, hosts)
+		}
+	}
+	if got := tr.Stats().Opened; got != 4 {
+		t.Errorf("got %d connections, want 4: one each for the pin, the rest and two sticky keys", got)
 	}
 }

@@ -3,11 +3,14 @@ package transport
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
+
+	"github.com/stayopen-go/stayopen/dialer"
 )
 
 // origin is what a connection, and a TLS session, may be shared within: the
@@ -18,6 +21,9 @@ type origin struct {
 	proxy     string // the proxy's URL with its credentials; empty without one
 	partition string // Config.Partition's answer
 	http1     bool   // HTTP/1.1 only, for upgrades and handshakes
+
+	source netip.Addr // the local address that dialer.WithSource pins the request to
+	sticky string     // dialer.WithStickyKey's key
 
 	// auth is zero but for connections of the common partition that serve only
 	// requests which carry credentials for that scheme, and of these once is set
@@ -34,6 +40,8 @@ func (t *Transport) originOf(req *http.Request) (o origin, err error) {
 		addr:      canonicalAddr(req.URL),
 		partition: t.partitionOf(req),
 		http1:     needsHTTP1(req),
+		source:    dialer.PinnedSource(req.Context()),
+		sticky:    dialer.StickyKey(req.Context()),
 	}
 	if t.proxy == nil {
 		return o, nil

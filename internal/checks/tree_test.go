@@ -20,6 +20,9 @@ const module = "github.com/stayopen-go/stayopen"
 // rooms are the packages that users import, each a folder of that name.
 var rooms = []string{"pool", "dialer", "transport"}
 
+// published are all packages that users import: the rooms and what is in them.
+var published = []string{"pool", "dialer", "dialer/hostcheck", "transport", "transport/shadow"}
+
 // root is the repository's root, seen from this package's folder, in which go
 // test runs its tests.
 const root = "../.."
