@@ -41,16 +41,17 @@ type view struct {
 	open, waits int
 }
 
-// viewLocked finds or makes the account's view of a range, and brings its size
-// up to date.
-func (a *account) viewLocked(r PortRange) *view {
+// viewLocked finds or makes the account's view of the range that a dial wants,
+// and brings its size up to date.
+func (a *account) viewLocked(q *ask) *view {
+	r := q.ports
 	for i := range a.views {
 		if v := &a.views[i]; v.ports == r {
-			v.size = a.sizeOf(r)
+			v.size = q.size
 			return v
 		}
 	}
-	a.views = append(a.views, view{ports: r, size: a.sizeOf(r)})
+	a.views = append(a.views, view{ports: r, size: q.size})
 	v := &a.views[len(a.views)-1]
 	for p, until := range a.ports {
 		switch {
@@ -63,8 +64,6 @@ func (a *account) viewLocked(r PortRange) *view {
 	}
 	return v
 }
-
-func (a *account) sizeOf(r PortRange) int { return sizeOf(r, a.key.explicit) }
 
 // holds reports whether the view counts a port. One of an explicit range and one
 // outside of the range that the kernel ignored for that reason are counted too.
@@ -229,7 +228,7 @@ func (l *lease) opened(port uint16) {
 		return
 	}
 	ledger := l.ledger()
-	ledger.lock()
+	ledger.mu.Lock()
 	defer ledger.mu.Unlock()
 	switch {
 	case l.state != leasePending:

@@ -15,6 +15,7 @@ type ask struct {
 	chooser  Chooser // nil: MostRoom
 	ports    PortRange
 	explicit PortRange
+	size     int          // how many ports that is for each source
 	key      string       // the sticky key, if the chooser wants it
 	tried    []netip.Addr // sources that failed
 }
@@ -146,13 +147,13 @@ func (l *ledger) judgeLocked(q *ask, d *dest, src netip.Addr, now time.Duration)
 		a = d.accounts[accountKey{src, q.explicit}]
 	}
 	if a == nil {
-		b := Budget{Source: src, Destination: q.dst, Size: sizeOf(q.ports, q.explicit)}
+		b := Budget{Source: src, Destination: q.dst, Size: q.size}
 		if aside {
 			return b, tierAside
 		}
 		return b, tierRoom
 	}
-	v := a.viewLocked(q.ports)
+	v := a.viewLocked(q)
 	b := a.budgetLocked(v, now)
 	switch {
 	case a.paused.holds(now):
@@ -177,7 +178,7 @@ func (l *ledger) takeLocked(q *ask, src netip.Addr, now time.Duration) *lease {
 // takeLocked counts an attempt on the account. It returns nil if ports are
 // explicit and none is free.
 func (a *account) takeLocked(q *ask, now time.Duration) *lease {
-	a.viewLocked(q.ports)
+	a.viewLocked(q)
 	var port uint16
 	if q.explicit != (PortRange{}) {
 		if a.choice == nil {
@@ -202,7 +203,7 @@ func (l *ledger) refuse(q *ask, err error) {
 	now := l.lock()
 	defer l.mu.Unlock()
 	a := l.destLocked(q.dst).accountLocked(accountKey{})
-	a.viewLocked(q.ports)
+	a.viewLocked(q)
 	a.refuseLocked(err, now, false)
 }
 
@@ -237,7 +238,7 @@ func (l *ledger) exhausted(q *ask) *ExhaustedError {
 		if !q.accepts(a) || !a.paused.on() && !slices.Contains(q.tried, key.src) {
 			continue
 		}
-		v := a.viewLocked(q.ports)
+		v := a.viewLocked(q)
 		e.InUse += a.pending + v.open
 		e.TimeWait += v.waits
 		e.Ports += v.size

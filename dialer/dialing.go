@@ -93,7 +93,16 @@ func (dl *dialing) bound() bool {
 func (dl *dialing) newAttempt(a *attempt, address string, dst netip.AddrPort) {
 	d := dl.dialer
 	a.address = address
-	a.ask = ask{dst: dst, from: dl.from, chooser: d.Chooser, ports: d.PortRange, explicit: d.ExplicitPorts, key: dl.key, tried: a.tried}
+	a.ask = ask{
+		dst:      dst,
+		from:     dl.from,
+		chooser:  d.Chooser,
+		ports:    d.PortRange,
+		explicit: d.ExplicitPorts,
+		size:     sizeOf(d.PortRange, d.ExplicitPorts),
+		key:      dl.key,
+		tried:    a.tried,
+	}
 	dl.attempts = append(dl.attempts, a)
 }
 
@@ -264,7 +273,7 @@ func (dl *dialing) choose(ctx context.Context, a *attempt) error {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
 	if o == noneLeft && a.self.IsValid() {
-		l, o = ports.add(a.dst, a.self, a.ports), chosen
+		l, o = ports.add(&a.ask, a.self), chosen
 	}
 	a.lease, a.outcome = l, o
 	if o != chosen {

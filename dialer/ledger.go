@@ -128,11 +128,11 @@ func (d *dest) accountLocked(key accountKey) *account {
 }
 
 // add counts a connection from this very source.
-func (l *ledger) add(dst netip.AddrPort, src netip.Addr, r PortRange) *lease {
+func (l *ledger) add(q *ask, src netip.Addr) *lease {
 	l.lock()
 	defer l.mu.Unlock()
-	a := l.destLocked(dst).accountLocked(accountKey{src: src})
-	a.viewLocked(r)
+	a := l.destLocked(q.dst).accountLocked(accountKey{src: src})
+	a.viewLocked(q)
 	return a.leaseLocked()
 }
 

@@ -15,7 +15,7 @@ var (
 
 // from chooses a source as a dial does.
 func (l *ledger) from(dst netip.AddrPort, from sources, tried ...netip.Addr) *lease {
-	lease, _, _ := l.choose(context.Background(), &ask{dst: dst, from: from, tried: tried})
+	lease, _, _ := l.choose(context.Background(), &ask{dst: dst, from: from, size: 1000, tried: tried})
 	return lease
 }
 
@@ -66,9 +66,9 @@ func TestEqualSourcesTakeTurns(t *testing.T) {
 func TestDestinationsAreCountedApart(t *testing.T) {
 	l := newLedger()
 	from := list("10.0.0.1/32", "10.0.0.2/32")
-	l.add(destA, from[0].Addr(), PortRange{})
-	l.add(destA, from[0].Addr(), PortRange{})
-	l.add(destB, from[1].Addr(), PortRange{})
+	l.add(&ask{dst: destA}, from[0].Addr())
+	l.add(&ask{dst: destA}, from[0].Addr())
+	l.add(&ask{dst: destB}, from[1].Addr())
 	if got := l.from(destA, from); got.src != from[1].Addr() {
 		t.Errorf("to A: got %v, want %v", got.src, from[1].Addr())
 	}

@@ -16,7 +16,7 @@ import (
 // on, and the kernel has found no more.
 func full(from sources, n int) (l *ledger, open []*lease) {
 	l = newLedger()
-	q := &ask{dst: destA, from: from}
+	q := &ask{dst: destA, from: from, size: 1000}
 	for i := range n {
 		lease, _, _ := l.choose(context.Background(), q)
 		lease.opened(uint16(i + 1))
@@ -30,7 +30,7 @@ func full(from sources, n int) (l *ledger, open []*lease) {
 }
 
 func (l *ledger) outcome(from sources) outcome {
-	lease, o, _ := l.choose(context.Background(), &ask{dst: destA, from: from})
+	lease, o, _ := l.choose(context.Background(), &ask{dst: destA, from: from, size: 1000})
 	lease.release(false)
 	return o
 }
@@ -50,13 +50,13 @@ func TestKernelIsAskedAgainAfterAPauseOrWhenAPortComesFree(t *testing.T) {
 		if got := l.outcome(from); got != chosen {
 			t.Errorf("after a close without: got %d, want %d", got, chosen)
 		}
-		lease, _, _ := l.choose(context.Background(), &ask{dst: destA, from: from})
+		lease, _, _ := l.choose(context.Background(), &ask{dst: destA, from: from, size: 1000})
 		lease.refused(noPort, errNoPort) // another process was faster
 		if got := l.outcome(from); got != outOfPorts {
 			t.Errorf("after another refusal: got %d, want %d", got, outOfPorts)
 		}
 		<-time.After(pausePorts.first)
-		probe, o, _ := l.choose(context.Background(), &ask{dst: destA, from: from})
+		probe, o, _ := l.choose(context.Background(), &ask{dst: destA, from: from, size: 1000})
 		if o != chosen || l.outcome(from) != outOfPorts {
 			t.Errorf("after the pause: got %d, want one dial that tries and no other", o)
 		}
@@ -87,7 +87,7 @@ func TestWaitersGetPortsInTheOrderInWhichTheyCame(t *testing.T) {
 		for i := range 10 {
 			go func() {
 				var ticket uint64
-				g, err := l.await(t.Context(), []*ask{{dst: destA, from: from}}, &ticket)
+				g, err := l.await(t.Context(), []*ask{{dst: destA, from: from, size: 1000}}, &ticket)
 				if err != nil {
 					t.Error(err)
 				}
@@ -119,7 +119,7 @@ func TestWaitersTryWhenThePauseIsOver(t *testing.T) {
 		from := list("10.0.0.1/32")
 		l, _ := full(from, 1)
 		var ticket uint64
-		q := &ask{dst: destA, from: from}
+		q := &ask{dst: destA, from: from, size: 1000}
 		start := time.Now()
 		g, err := l.await(t.Context(), []*ask{q}, &ticket)
 		if err != nil || time.Since(start) != pausePorts.first {
@@ -158,7 +158,7 @@ func TestCancelledWaitersLeaveNothingBehind(t *testing.T) {
 			time.AfterFunc(time.Duration(rand.IntN(1000))*time.Microsecond, cancel)
 			wg.Go(func() {
 				var ticket uint64
-				q := &ask{dst: destA, from: from[i%2 : i%2+1]}
+				q := &ask{dst: destA, from: from[i%2 : i%2+1], size: 1000}
 				switch g, err := l.await(ctx, []*ask{q}, &ticket); {
 				case err == nil && g.lease == nil:
 					t.Error("got neither a lease nor an error")
@@ -184,7 +184,7 @@ func TestOneWaitForSeveralAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := list("10.0.0.1/32")
 		l, _ := full(from, 1)
-		q := &ask{dst: destB, from: from}
+		q := &ask{dst: destB, from: from, size: 1000}
 		held, _, _ := l.choose(t.Context(), q)
 		held.opened(1)
 		lease, _, _ := l.choose(t.Context(), q)
@@ -194,7 +194,7 @@ func TestOneWaitForSeveralAddresses(t *testing.T) {
 			held.release(false)
 		}()
 		var ticket uint64
-		g, err := l.await(t.Context(), []*ask{{dst: destA, from: from}, q}, &ticket)
+		g, err := l.await(t.Context(), []*ask{{dst: destA, from: from, size: 1000}, q}, &ticket)
 		if err != nil || g.ask != 1 || g.lease.account.dest.addr != destB {
 			t.Errorf("got %v, ask %d, want the second one", err, g.ask)
 		}
@@ -212,7 +212,7 @@ func TestViewsOfNarrowRangesCountTheirPortsOnly(t *testing.T) {
 		src := list("10.0.0.1/32")
 		low := PortRange{Lo: all.Lo, Hi: all.Lo + 9}
 		for i := range uint16(20) {
-			lease, _, _ := l.choose(t.Context(), &ask{dst: destA, from: src})
+			lease, _, _ := l.choose(t.Context(), &ask{dst: destA, from: src, size: all.size()})
 			lease.opened(all.Lo + i)
 			if i < 5 {
 				lease.release(true)
@@ -220,7 +220,9 @@ func TestViewsOfNarrowRangesCountTheirPortsOnly(t *testing.T) {
 		}
 		now := l.lock()
 		a := l.dests[destA].accounts[accountKey{src: src[0].Addr()}]
-		got := []string{fmt.Sprint(a.budgetLocked(a.viewLocked(PortRange{}), now).Used() < 0.5), fmt.Sprint(a.viewLocked(low).size, a.viewLocked(low).open, a.viewLocked(low).waits)}
+		got := []string{fmt.Sprint(a.budgetLocked(a.viewLocked(&ask{size: all.size()}), now).Used() < 0.5), ""}
+		v := a.viewLocked(&ask{ports: low, size: low.size()})
+		got[1] = fmt.Sprint(v.size, v.open, v.waits)
 		l.mu.Unlock()
 		if want := fmt.Sprint(10, 5, 5); got[1] != want || got[0] != "true" {
 			t.Errorf("got size, open and waits %q, want %q", got, want)
@@ -228,7 +230,7 @@ func TestViewsOfNarrowRangesCountTheirPortsOnly(t *testing.T) {
 		// It is full for who is bound to it, and so another source is taken.
 		from := list("10.0.0.1/32", "10.0.0.2/32")
 		for range 5 {
-			lease, _, _ := l.choose(t.Context(), &ask{dst: destA, from: from, ports: low})
+			lease, _, _ := l.choose(t.Context(), &ask{dst: destA, from: from, ports: low, size: low.size()})
 			if want := netip.MustParseAddr("10.0.0.2"); lease.src != want {
 				t.Errorf("got %v, want %v, which has room", lease.src, want)
 			}
