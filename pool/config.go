@@ -27,6 +27,9 @@ const (
 // handshakes get in each other's way.
 const defaultDialsPerKey = 8
 
+// defaultDials is what Config.MaxDials means when it is zero.
+const defaultDials = 256
+
 // Config is what a pool is made from. New copies it; later changes have no
 // effect. The pool calls the functions in it from several goroutines at once,
 // never while it holds a lock, and all of them may call any method of the pool,
@@ -78,13 +81,20 @@ type Config[K comparable, C any] struct {
 	// Zero: no limit. Negative: none is kept.
 	MaxIdlePerKey, MaxIdle int
 
-	// MaxDialsPerKey limits how many dials run at once for one key. Zero: 8.
-	// Negative: no limit.
-	MaxDialsPerKey int
+	// MaxDialsPerKey and MaxDials limit how many dials run at once, for one key
+	// and in all. Zero: 8 and 256. Negative: no limit.
+	MaxDialsPerKey, MaxDials int
+
+	// Eager dials for each waiter at once, as far as the limits allow. Without
+	// it those waiters have to do without a dial for which a connection in use
+	// will probably come free before a dial would be done, until their waiting
+	// has cost as much as a dial. That spares connections, and time where
+	// dialing costs the time of a processor, as TLS does.
+	Eager bool
 
 	// SlowDial is how long a dial, together with the settling after it, may hold
 	// others back. One that takes longer goes on, but no longer counts against
-	// MaxDialsPerKey and DialAlone, and is counted on by nobody but the waiter
+	// MaxDialsPerKey, MaxDials and DialAlone, and is counted on by nobody but the waiter
 	// that caused it: a dial that hangs must not hang up its key. Zero or
 	// negative: it counts for as long as it takes.
 	SlowDial time.Duration
@@ -131,6 +141,7 @@ func (c Config[K, C]) withDefaults() (Config[K, C], error) {
 	c.MaxIdlePerKey = limit(c.MaxIdlePerKey, math.MaxInt, 0)
 	c.MaxIdle = limit(c.MaxIdle, math.MaxInt, 0)
 	c.MaxDialsPerKey = limit(c.MaxDialsPerKey, defaultDialsPerKey, math.MaxInt)
+	c.MaxDials = limit(c.MaxDials, defaultDials, math.MaxInt)
 	c.SlowDial = limit(c.SlowDial, math.MaxInt64, math.MaxInt64)
 	c.IdleTimeout = limit(c.IdleTimeout, math.MaxInt64, math.MaxInt64)
 	c.MaxAge = limit(c.MaxAge, math.MaxInt64, math.MaxInt64)

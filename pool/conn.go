@@ -40,6 +40,8 @@ type Conn[K comparable, C any] struct {
 	maxAge    time.Duration // its share of Config.MaxAge
 	ageIndex  int           // where it is in Pool.ages, -1: not there
 	idleSince instant
+	dialed    time.Duration // when its dial began, on the monotonic clock
+	taken     time.Duration // when a lease on it was taken last, on the monotonic clock
 
 	inMember, inFree, inIdle, inKeyIdle links[Conn[K, C]]
 }
@@ -72,12 +74,13 @@ func (c *Conn[K, C]) SetSlots(n int) {
 	if c.phase == dialing || c.retired {
 		return
 	}
-	if why, over := p.overLocked(c, p.now()); over {
+	now := p.now()
+	if why, over := p.overLocked(c, now); over {
 		p.retireLocked(c, why)
 		return
 	}
-	p.serveLocked(c)
-	p.placeLocked(c)
+	p.serveLocked(c, now)
+	p.placeLocked(c, now)
 }
 
 // Retire lets c take no new lease and has it closed with why when the last one
@@ -127,6 +130,9 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 		c.settling = true
 		o.settling++
 	}
+	if !c.settling {
+		o.pace.dialed(c.born.mono - c.dialed)
+	}
 	if p.cfg.MaxAge < maxDuration {
 		c.maxAge = p.cfg.MaxAge - rand.N(p.cfg.MaxAge/10+1)
 		p.pushAgeLocked(c)
@@ -141,8 +147,8 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 		c.retired = false
 		p.retireLocked(c, c.why)
 	default:
-		p.serveLocked(c)
-		p.placeLocked(c)
+		p.serveLocked(c, c.born)
+		p.placeLocked(c, c.born)
 	}
 }
 
@@ -151,6 +157,9 @@ func (c *Conn[K, C]) setSlotsLocked(n int) {
 	c.slots = n
 	if n > 0 {
 		c.origin.slotsSeen = n
+	}
+	if c.settling {
+		c.origin.pace.dialed(c.origin.pool.now().mono - c.dialed)
 	}
 	c.settledLocked()
 	c.origin.pool.kickLocked(c.origin)
@@ -169,19 +178,15 @@ func (c *Conn[K, C]) settledLocked() {
 }
 
 // serveLocked hands c's free slots to waiters.
-func (p *Pool[K, C]) serveLocked(c *Conn[K, C]) {
+func (p *Pool[K, C]) serveLocked(c *Conn[K, C], now instant) {
 	o := c.origin
-	if c.leased >= c.slots || o.waiters.n == 0 {
-		return
-	}
-	now := p.now()
 	for c.leased < c.slots && o.waiters.n > 0 {
 		p.answerLocked(o.waiters.first, p.leaseLocked(c, now, false), nil)
 	}
 }
 
 // placeLocked puts c where its leases and slots say that it belongs.
-func (p *Pool[K, C]) placeLocked(c *Conn[K, C]) {
+func (p *Pool[K, C]) placeLocked(c *Conn[K, C], now instant) {
 	free := &c.origin.free
 	switch {
 	case c.leased >= c.slots:
@@ -190,13 +195,13 @@ func (p *Pool[K, C]) placeLocked(c *Conn[K, C]) {
 		free.pushFront(c)
 	}
 	if c.leased == 0 && !p.idle.has(c) {
-		p.fallIdleLocked(c)
+		p.fallIdleLocked(c, now)
 	}
 }
 
 // fallIdleLocked takes c, whose last lease has ended or that nobody waited for,
 // among the idle ones, or closes it.
-func (p *Pool[K, C]) fallIdleLocked(c *Conn[K, C]) {
+func (p *Pool[K, C]) fallIdleLocked(c *Conn[K, C], now instant) {
 	switch {
 	case p.state != stateRunning:
 		p.closeLocked(c, Closed)
@@ -206,7 +211,7 @@ func (p *Pool[K, C]) fallIdleLocked(c *Conn[K, C]) {
 		return
 	}
 	o := c.origin
-	c.idleSince = p.now()
+	c.idleSince = now
 	p.idle.pushFront(c)
 	o.idle.pushFront(c)
 	if o.idle.n > p.cfg.MaxIdlePerKey {
@@ -253,6 +258,9 @@ func (p *Pool[K, C]) removeLocked(c *Conn[K, C]) {
 	}
 	c.settledLocked()
 	p.dropAgeLocked(c)
+	if c.leased > 0 {
+		o.pace.count(p.now().mono, o.leases)
+	}
 	o.open--
 	p.open--
 	o.leases -= c.leased

@@ -31,13 +31,15 @@ func (p *Pool[K, C]) startDialLocked(o *origin[K, C]) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
 	d := &dial[K, C]{cause: w, began: p.lastWaiter, cancel: cancel}
 	w.dial = d
-	c := &Conn[K, C]{origin: o, dial: d, ageIndex: -1}
+	c := &Conn[K, C]{origin: o, dial: d, ageIndex: -1, dialed: p.now().mono}
 	if p.cfg.SlowDial < maxDuration {
 		d.timer = time.AfterFunc(p.cfg.SlowDial, func() { p.slow(c) })
 	}
 	o.conns.pushBack(c)
 	o.dialing++
 	p.dialing++
+	o.pace.count(c.dialed, o.leases)
+	o.pace.debt = 0
 	p.dials.Add(1)
 	go p.runDial(ctx, c, cancel) // ends when Dial returns
 }
@@ -91,6 +93,7 @@ func (p *Pool[K, C]) endDialLocked(c *Conn[K, C]) *dial[K, C] {
 		o.cancelled--
 	case d.slow:
 		o.slow--
+		p.slowDials--
 	}
 	p.kickLocked(o)
 	return d
@@ -106,6 +109,7 @@ func (p *Pool[K, C]) slow(c *Conn[K, C]) {
 	if d := c.dial; c.phase == dialing && !d.cancelled {
 		d.slow = true
 		c.origin.slow++
+		p.slowDials++
 		p.kickLocked(c.origin)
 	}
 }

@@ -18,10 +18,18 @@
 // served otherwise or gave up, the connection goes to the next in line, or is
 // kept.
 //
-// A key dials once for each waiter, as far as the limits allow. Where
-// connections have turned out to offer more slots, fewer dials do. While a new
-// connection is settling, which means that its slots are not known yet, its key
-// does not dial.
+// A key dials for those waiters for whom a dial is the sooner way to a
+// connection, as far as the limits allow. It has learned how long its slots are
+// taken for and how long its dials take: those at the head of the line wait for
+// the slots that will come free in the time of one dial, those behind them get
+// dials. What waiting costs is added up, and when it comes to the time of a dial,
+// one is started all the same: so a key grows as far as it is worth it, and
+// nobody waits in vain for what does not come free. A key that nothing is known
+// of dials once for each waiter.
+//
+// Where connections have turned out to offer more slots, fewer dials do. While a
+// new connection is settling, which means that its slots are not known yet, its
+// key does not dial.
 //
 // # What is given up
 //

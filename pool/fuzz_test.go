@@ -32,6 +32,8 @@ func (s *script) config() Config[string, *wire] {
 		MaxIdlePerKey:  idle[s.next(5)],
 		MaxIdle:        idle[s.next(5)],
 		MaxDialsPerKey: []int{0, 1, 2, -1}[s.next(4)],
+		MaxDials:       []int{0, 0, 1, 3}[s.next(4)],
+		Eager:          s.next(4) == 0,
 		IdleTimeout:    durations[s.next(3)],
 		MaxAge:         durations[s.next(3)] * 3,
 		FailsAll:       failsAll[s.next(2)],
@@ -86,7 +88,7 @@ func play(t *testing.T, data []byte) {
 	}
 	r.pool = p
 	resolved, _ := cfg.withDefaults()
-	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int), dialFailed: make(map[string]bool), failures: make(map[string]int)}
+	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int), dialFailed: make(map[string]bool), failures: make(map[string]int), paces: make(map[string]*mPace)}
 	defer r.end()
 	for len(s) > 0 {
 		steps[s.next(len(steps))](m, &s)

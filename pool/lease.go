@@ -91,6 +91,8 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 		p.idle.remove(c)
 		o.idle.remove(c)
 	}
+	o.pace.count(now.mono, o.leases)
+	c.taken = now.mono
 	c.leased++
 	o.leases++
 	p.leases++
@@ -111,10 +113,12 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C]) {
 	if c.phase == ended {
 		return
 	}
+	o, now := c.origin, p.now()
+	o.pace.count(now.mono, o.leases)
 	c.leased--
-	c.origin.leases--
+	o.leases--
 	p.leases--
-	if p.agedLocked(c) {
+	if c.agedLocked(now) {
 		p.retireLocked(c, MaxAge)
 	}
 	if c.retired {
@@ -123,12 +127,15 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C]) {
 		}
 		return
 	}
-	if c.leased == 0 && p.owedLocked(c.origin) {
+	if c.leased == 0 && p.owedLocked(o) {
 		p.closeLocked(c, Evicted)
 		return
 	}
+	if c.leased < c.slots {
+		o.pace.slotFreed(now.mono-c.taken, o.open)
+	}
 	// The most recently used comes first in the list.
-	c.origin.free.drop(c)
-	p.serveLocked(c)
-	p.placeLocked(c)
+	o.free.drop(c)
+	p.serveLocked(c, now)
+	p.placeLocked(c, now)
 }

@@ -68,6 +68,9 @@ func (m *model) checkLimits() {
 	if n := m.of("", isOpen) + m.of("", isDialing); n > m.cfg.MaxTotal {
 		m.t.Fatalf("open or dialing: %d, want at most %d", n, m.cfg.MaxTotal)
 	}
+	if n := m.of("", isDialing); n > m.cfg.MaxDials {
+		m.t.Fatalf("dials in all: %d, want at most %d", n, m.cfg.MaxDials)
+	}
 	if n := m.of("", isIdle); n > m.cfg.MaxIdle {
 		m.t.Fatalf("idle: %d, want at most %d", n, m.cfg.MaxIdle)
 	}
@@ -107,15 +110,31 @@ func (m *model) checkProgress() {
 	for _, key := range m.keys() {
 		waiting := len(m.waiting(key))
 		if waiting == 0 {
+			m.pace(key).held = time.Time{}
 			continue
 		}
 		if m.of(key, func(c *mConn) bool { return m.free(c) > 0 }) > 0 {
 			m.t.Fatalf("key %q: %d wait although a slot is free", key, waiting)
 		}
-		if m.mayDial(key, waiting) {
+		if !m.mayDial(key, waiting) {
+			m.pace(key).held = time.Time{}
+		} else if !m.mayHold(key) {
 			m.t.Fatalf("key %q: %d wait although a dial could start (slots seen: %d)", key, waiting, m.slotsSeen[key])
 		}
 	}
+}
+
+// mayHold reports whether the waiters of key, for whom a dial could start, may
+// still be left to wait for what is in use.
+func (m *model) mayHold(key string) bool {
+	p := m.pace(key)
+	if m.cfg.Eager || p.dial == 0 || !p.freed {
+		return false
+	}
+	if p.held.IsZero() {
+		p.held = time.Now()
+	}
+	return time.Since(p.held) <= 4*p.dial+leastAlarm
 }
 
 func (m *model) mayDial(key string, waiting int) bool {
@@ -124,6 +143,7 @@ func (m *model) mayDial(key string, waiting int) bool {
 	return m.of(key, isSettling) == 0 &&
 		m.of(key, isComing)*slots < waiting &&
 		m.of(key, isDialing) < m.dialLimit(key) &&
+		m.of("", isDialing) < m.cfg.MaxDials &&
 		m.of(key, isOpen)+m.of(key, isDialing) < m.cfg.MaxPerKey &&
 		room
 }

@@ -83,6 +83,9 @@ func (m *model) dialed(c *mConn, slots int) {
 	default:
 		c.slots, m.slotsSeen[c.key] = slots, slots
 	}
+	if !c.settling {
+		m.leasable(c)
+	}
 	m.observe(nil, nil)
 }
 
@@ -140,6 +143,9 @@ func (m *model) endLease(l *mLease) {
 func (m *model) stepRelease(s *script) {
 	if l, ok := one(s, m.leases); ok {
 		m.endLease(l)
+		if l.conn.leases < l.conn.slots && !l.conn.retired {
+			m.pace(l.conn.key).freed = true
+		}
 		l.Release()
 		m.observe(nil, nil)
 	}
@@ -214,6 +220,9 @@ func (m *model) stepSetSlots(s *script) {
 
 func (m *model) setSlots(c *mConn, n int) {
 	before := m.free(c)
+	if c.settling {
+		m.leasable(c)
+	}
 	c.slots, c.slotsSet, c.settling = n, true, false
 	if n > 0 {
 		m.slotsSeen[c.key] = n

@@ -28,6 +28,7 @@ type model struct {
 	slotsSeen  map[string]int
 	failures   map[string]int  // dials that failed since one succeeded
 	dialFailed map[string]bool // since the key became known
+	paces      map[string]*mPace
 	lastGet    int
 }
 
@@ -41,6 +42,7 @@ type mConn struct {
 	began     int // lastGet when the dial started
 	cause     int // number of the Get that caused it
 	started   int // step
+	dialed    time.Time
 	cancelled bool
 
 	slots     int
@@ -56,6 +58,27 @@ type mConn struct {
 	idleOrder int // when it fell idle, in steps
 	freeOrder int // when it last had a slot freed, in steps
 	born      time.Time
+}
+
+// mPace is what can be known of a key's pace.
+type mPace struct {
+	dial  time.Duration // the longest that a dial took until it could be leased
+	freed bool          // a slot was freed
+	held  time.Time     // since when waiters have had no dial although one may start; zero: not now
+}
+
+// pace returns what is known of key's pace.
+func (m *model) pace(key string) *mPace {
+	if m.paces[key] == nil {
+		m.paces[key] = new(mPace)
+	}
+	return m.paces[key]
+}
+
+// leasable notes that c, dialed or settled just now, can be leased.
+func (m *model) leasable(c *mConn) {
+	p := m.pace(c.key)
+	p.dial = max(p.dial, time.Since(c.dialed))
 }
 
 type mGet struct {
@@ -321,7 +344,8 @@ func (m *model) takeDials() {
 			continue
 		}
 		cause, _ := call.ctx.Value(ctxKey{}).(int)
-		m.conns = append(m.conns, &mConn{key: call.key, pc: call.pc, call: call, began: m.lastGet, cause: cause, started: m.step})
+		m.conns = append(m.conns, &mConn{key: call.key, pc: call.pc, call: call, began: m.lastGet, cause: cause, started: m.step, dialed: time.Now()})
+		m.pace(call.key).held = time.Time{}
 	}
 	for _, c := range m.conns {
 		if c.dialing() && (c.call.ctx.Err() != nil) != c.cancelled {
@@ -352,6 +376,7 @@ func (m *model) forgetKeys() {
 			delete(m.slotsSeen, key)
 			delete(m.dialFailed, key)
 			delete(m.failures, key)
+			delete(m.paces, key)
 		}
 	}
 }

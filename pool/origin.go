@@ -1,5 +1,7 @@
 package pool
 
+import "time"
+
 // origin is all that the pool knows of one key. It is in the pool's map while it
 // has a connection, a dial or a waiter. The pool's mutex guards it.
 type origin[K comparable, C any] struct {
@@ -22,6 +24,11 @@ type origin[K comparable, C any] struct {
 
 	waiters  list[waiter[K, C]] // oldest first
 	undialed list[waiter[K, C]] // of waiters, those that have no dial of their own, oldest first
+
+	pace    pace
+	alarm   *time.Timer   // rings when waiting has cost as much as a dial would, nil before it is set first
+	alarmed bool          // whether it runs
+	alarmAt time.Duration // when it rings, on the monotonic clock
 
 	inDirty, inWanting links[origin[K, C]]
 }
@@ -57,31 +64,6 @@ func (o *origin[K, C]) emptyLocked() bool {
 	return o.open+o.dialing+o.waiters.n == 0
 }
 
-// wantsDialLocked reports whether o's waiters call for another dial and o's own
-// limits allow it. Config.MaxTotal is not o's.
-func (o *origin[K, C]) wantsDialLocked() bool {
-	return o.undialed.n > 0 && o.settling == 0 &&
-		o.dialing-o.cancelled-o.slow < o.dialsNeededLocked() &&
-		o.dialing-o.slow < o.dialLimitLocked() &&
-		o.open+o.dialing < o.pool.cfg.MaxPerKey
-}
-
-// dialsNeededLocked is how many dials would serve all waiters. It divides, since
-// dials times slots could overflow: slots is a peer's word.
-func (o *origin[K, C]) dialsNeededLocked() int {
-	if o.waiters.n == 0 {
-		return 0
-	}
-	return (o.waiters.n-1)/max(1, o.slotsSeen) + 1
-}
-
-func (o *origin[K, C]) dialLimitLocked() int {
-	if o.alone && o.slotsSeen == 0 {
-		return 1
-	}
-	return o.pool.cfg.MaxDialsPerKey
-}
-
 // cancelDialsLocked cancels the dials of o. Until they return they count
 // against the limits, but no longer as something that a waiter could wait for.
 func (o *origin[K, C]) cancelDialsLocked() {
@@ -95,6 +77,7 @@ func (o *origin[K, C]) cancelDialsLocked() {
 			if c.dial.slow {
 				c.dial.slow = false
 				o.slow--
+				o.pool.slowDials--
 			}
 			o.pool.cancels = append(o.pool.cancels, c.dial.cancel)
 		}

@@ -39,6 +39,7 @@ type Pool[K comparable, C any] struct {
 	origins map[K]*origin[K, C]
 
 	open, dialing, leases, waiting int
+	slowDials                      int // of dialing, those that take long and were not cancelled
 
 	idle       list[Conn[K, C]] // without a lease, most recently used first
 	closing    list[Conn[K, C]] // no longer counted, Config.Close still to be called

@@ -18,16 +18,15 @@ func (p *Pool[K, C]) overLocked(c *Conn[K, C], now instant) (Reason, bool) {
 	switch {
 	case p.idle.has(c) && now.since(c.idleSince) >= p.cfg.IdleTimeout:
 		return IdleTimeout, true
-	case c.ageIndex >= 0 && now.since(c.born) >= c.maxAge:
+	case c.agedLocked(now):
 		return MaxAge, true
 	}
 	return "", false
 }
 
-// agedLocked reports whether c is too old. It looks at the clock only if there is
-// a limit.
-func (p *Pool[K, C]) agedLocked(c *Conn[K, C]) bool {
-	return c.ageIndex >= 0 && p.now().since(c.born) >= c.maxAge
+// agedLocked reports whether c is too old.
+func (c *Conn[K, C]) agedLocked(now instant) bool {
+	return c.ageIndex >= 0 && now.since(c.born) >= c.maxAge
 }
 
 // sweep closes the connections whose time is up. It is the timer's function.
@@ -39,7 +38,7 @@ func (p *Pool[K, C]) sweep() {
 	for c := p.idle.last(); c != nil && now.since(c.idleSince) >= p.cfg.IdleTimeout; c = p.idle.last() {
 		p.closeLocked(c, IdleTimeout)
 	}
-	for len(p.ages) > 0 && p.agedLocked(p.ages[0]) {
+	for len(p.ages) > 0 && p.ages[0].agedLocked(now) {
 		p.retireLocked(p.ages[0], MaxAge)
 	}
 	// The timer's goroutine holds no lock of anybody's.

@@ -51,7 +51,7 @@ func (p *Pool[K, C]) startDialsLocked() {
 			p.reviewLocked(o)
 		}
 		o := p.wanting.first
-		if o == nil || !p.roomLocked() {
+		if o == nil || !p.mayDialLocked() || !p.roomLocked() {
 			return
 		}
 		p.wanting.remove(o)
@@ -76,6 +76,11 @@ func (p *Pool[K, C]) reviewLocked(o *origin[K, C]) {
 	}
 }
 
+// mayDialLocked reports whether Config.MaxDials allows one more dial.
+func (p *Pool[K, C]) mayDialLocked() bool {
+	return p.dialing-p.slowDials < p.cfg.MaxDials
+}
+
 // roomLocked reports whether Config.MaxTotal allows one more connection, after
 // it has closed the least recently used idle one if need be.
 func (p *Pool[K, C]) roomLocked() bool {
@@ -94,7 +99,7 @@ func (p *Pool[K, C]) roomLocked() bool {
 // rather than o: one that waits for it has waited longer than o's own waiters.
 // That key is then the next to dial.
 func (p *Pool[K, C]) owedLocked(o *origin[K, C]) bool {
-	if p.open+p.dialing < p.cfg.MaxTotal || p.idle.n > 0 {
+	if p.open+p.dialing < p.cfg.MaxTotal || p.idle.n > 0 || !p.mayDialLocked() {
 		return false
 	}
 	other := p.wanting.first

@@ -23,6 +23,7 @@ func (w *waiter[K, C]) undialedLinks() *links[waiter[K, C]] { return &w.inUndial
 // enqueueLocked adds a waiter for o at the end of the queue.
 func (p *Pool[K, C]) enqueueLocked(ctx context.Context, o *origin[K, C]) *waiter[K, C] {
 	p.lastWaiter++
+	o.pace.count(p.now().mono, o.leases)
 	w := &waiter[K, C]{origin: o, ctx: ctx, number: p.lastWaiter, ready: make(chan struct{})}
 	o.waiters.pushBack(w)
 	o.undialed.pushBack(w)
