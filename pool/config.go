@@ -17,6 +17,7 @@ const (
 	IdleTimeout Reason = "idle_timeout" // idle for Config.IdleTimeout
 	MaxAge      Reason = "max_age"      // older than its share of Config.MaxAge
 	IdleLimit   Reason = "idle_limit"   // too many idle, for the key or in all
+	Surplus     Reason = "surplus"      // more than the key had in use at once of late
 	Evicted     Reason = "evicted"      // idle, and made room under Config.MaxTotal
 	CloseIdle   Reason = "close_idle"   // Pool.CloseIdle was called
 	Closed      Reason = "pool_closed"  // Pool.Close or Pool.Shutdown was called
@@ -29,6 +30,10 @@ const defaultDialsPerKey = 8
 
 // defaultDials is what Config.MaxDials means when it is zero.
 const defaultDials = 256
+
+// defaultIdleWindow is what Config.IdleWindow means when it is zero: bursts that
+// come every ten or twenty seconds find what the last one left.
+const defaultIdleWindow = 10 * time.Second
 
 // Config is what a pool is made from. New copies it; later changes have no
 // effect. The pool calls the functions in it from several goroutines at once,
@@ -112,6 +117,15 @@ type Config[K comparable, C any] struct {
 	// limit.
 	IdleTimeout time.Duration
 
+	// IdleWindow sizes what is idle by demand. A key keeps as many connections as
+	// it had in use at once in the current window or the two before, and two in
+	// any case; connections opened count as used once. Of what is idle beyond
+	// that an eighth is closed every fifth of a window (Surplus), one at
+	// least, so that half of it is gone after one. The least recently used ones
+	// go first. What stays is left to IdleTimeout and the other limits, which
+	// apply as well. Zero: 10 s. Negative: whatever the demand, all is kept.
+	IdleWindow time.Duration
+
 	// MaxAge is how long after it was dialed a connection takes new leases. Each
 	// connection gets a limit of its own, chosen at random between 90 % and
 	// 100 % of MaxAge, so that connections opened together do not end together.
@@ -144,6 +158,7 @@ func (c Config[K, C]) withDefaults() (Config[K, C], error) {
 	c.MaxDials = limit(c.MaxDials, defaultDials, math.MaxInt)
 	c.SlowDial = limit(c.SlowDial, math.MaxInt64, math.MaxInt64)
 	c.IdleTimeout = limit(c.IdleTimeout, math.MaxInt64, math.MaxInt64)
+	c.IdleWindow = limit(c.IdleWindow, defaultIdleWindow, math.MaxInt64)
 	c.MaxAge = limit(c.MaxAge, math.MaxInt64, math.MaxInt64)
 	return c, nil
 }

@@ -121,6 +121,7 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 	o.failures = 0
 	o.open++
 	p.open++
+	p.swellLocked(o, c.born)
 	switch {
 	case c.slotsSet:
 	case slots > 0:
@@ -263,6 +264,9 @@ func (p *Pool[K, C]) removeLocked(c *Conn[K, C]) {
 	}
 	o.open--
 	p.open--
+	if o.open <= keptAnyway {
+		p.swollen.drop(o)
+	}
 	o.leases -= c.leased
 	p.leases -= c.leased
 	c.phase = ended

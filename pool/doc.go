@@ -34,7 +34,7 @@
 // # What is given up
 //
 // A connection is closed when it was idle for too long, is too old, is one too
-// many, must make room for another key, or was retired by its user. A retired
+// many, was not needed of late, must make room for another key, or was retired by its user. A retired
 // connection takes no new lease and is closed when the last one has ended. Each
 // close has a [Reason].
 //

@@ -35,6 +35,7 @@ func (s *script) config() Config[string, *wire] {
 		MaxDials:       []int{0, 0, 1, 3}[s.next(4)],
 		Eager:          s.next(4) == 0,
 		IdleTimeout:    durations[s.next(3)],
+		IdleWindow:     []time.Duration{0, -1, time.Second}[s.next(3)],
 		MaxAge:         durations[s.next(3)] * 3,
 		FailsAll:       failsAll[s.next(2)],
 		DialAlone:      func(key string) bool { return alone == 1 || alone == 2 && key == "a" },
@@ -58,7 +59,7 @@ func FuzzPool(f *testing.F) {
 // seeds reach each kind of step, in all sorts of company.
 var seeds = func() [][]byte {
 	var all [][]byte
-	for n := range 200 {
+	for n := range 400 {
 		// A linear congruence: the same scripts each time.
 		seed, x := make([]byte, 400), uint32(n*7919+1)
 		for i := range seed {
@@ -88,7 +89,7 @@ func play(t *testing.T, data []byte) {
 	}
 	r.pool = p
 	resolved, _ := cfg.withDefaults()
-	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int), dialFailed: make(map[string]bool), failures: make(map[string]int), paces: make(map[string]*mPace)}
+	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int), dialFailed: make(map[string]bool), failures: make(map[string]int), paces: make(map[string]*mPace), demands: make(map[string]*mDemand)}
 	defer r.end()
 	for len(s) > 0 {
 		steps[s.next(len(steps))](m, &s)

@@ -90,6 +90,7 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 		l.lay, l.idle = now.since(c.idleSince), true
 		p.idle.remove(c)
 		o.idle.remove(c)
+		o.demand.note(o.inUseLocked())
 	}
 	o.pace.count(now.mono, o.leases)
 	c.taken = now.mono

@@ -20,7 +20,8 @@ var steps = []func(m *model, s *script){
 	(*model).stepConnRetire,
 	(*model).stepGone,
 	(*model).stepCancel,
-	(*model).stepAdvance,
+	(*model).stepAdvance, (*model).stepAdvance,
+	(*model).stepBurst,
 	(*model).stepEndAgain,
 	(*model).stepCloseIdle,
 	(*model).stepEnd,
@@ -36,7 +37,30 @@ func one[T any](s *script, all []T) (x T, ok bool) {
 }
 
 func (m *model) stepGet(s *script) {
+	m.get(m.keys()[s.next(3)])
+}
+
+// stepBurst lets several Gets for a key succeed and end.
+func (m *model) stepBurst(s *script) {
 	key := m.keys()[s.next(3)]
+	for range 3 + s.next(6) {
+		m.get(key)
+	}
+	for range 20 {
+		for _, c := range m.dials() {
+			if c.key == key && slices.Contains(m.conns, c) {
+				m.dialed(c, 1)
+			}
+		}
+		for _, l := range slices.Clone(m.leases) {
+			if l.conn.key == key && slices.Contains(m.leases, l) {
+				m.release(l)
+			}
+		}
+	}
+}
+
+func (m *model) get(key string) {
 	want := m.mostRecent(key)
 	m.lastGet++
 	g := &mGet{m.r.get(key, m.lastGet), key, m.lastGet}
@@ -142,13 +166,17 @@ func (m *model) endLease(l *mLease) {
 
 func (m *model) stepRelease(s *script) {
 	if l, ok := one(s, m.leases); ok {
-		m.endLease(l)
-		if l.conn.leases < l.conn.slots && !l.conn.retired {
-			m.pace(l.conn.key).freed = true
-		}
-		l.Release()
-		m.observe(nil, nil)
+		m.release(l)
 	}
+}
+
+func (m *model) release(l *mLease) {
+	m.endLease(l)
+	if l.conn.leases < l.conn.slots && !l.conn.retired {
+		m.pace(l.conn.key).freed = true
+	}
+	l.Release()
+	m.observe(nil, nil)
 }
 
 func (m *model) stepRetire(s *script) {
@@ -260,7 +288,7 @@ func (m *model) stepCancel(s *script) {
 }
 
 func (m *model) stepAdvance(s *script) {
-	pass([]time.Duration{time.Millisecond, 300 * time.Millisecond, time.Second, 6 * time.Second}[s.next(4)])
+	pass([]time.Duration{time.Millisecond, 300 * time.Millisecond, time.Second, 8 * time.Second}[s.next(4)])
 	m.observe(nil, nil)
 }
 

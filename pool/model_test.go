@@ -29,6 +29,7 @@ type model struct {
 	failures   map[string]int  // dials that failed since one succeeded
 	dialFailed map[string]bool // since the key became known
 	paces      map[string]*mPace
+	demands    map[string]*mDemand
 	lastGet    int
 }
 
@@ -57,6 +58,7 @@ type mConn struct {
 	idleSince time.Time
 	idleOrder int // when it fell idle, in steps
 	freeOrder int // when it last had a slot freed, in steps
+	forgotten int // when the pool no longer counted it, in steps
 	born      time.Time
 }
 
@@ -137,6 +139,7 @@ func (m *model) keys() []string { return []string{"a", "b", "c"} }
 func (m *model) forget(c *mConn) {
 	m.conns = slices.DeleteFunc(m.conns, func(other *mConn) bool { return other == c })
 	m.past = append(m.past, c)
+	c.forgotten = m.step
 	for _, l := range m.leases {
 		if l.conn == c {
 			m.ended = append(m.ended, l)
@@ -155,6 +158,7 @@ func (m *model) observe(failing []*mGet, want error) {
 	m.takeFailures(failing, want)
 	m.takeLeases()
 	m.takeIdle()
+	m.takeUse()
 	m.takeCloses()
 	if m.state == stateShutdown {
 		m.cancelUnwanted()
@@ -165,6 +169,7 @@ func (m *model) observe(failing []*mGet, want error) {
 	m.checkStats()
 	m.checkLimits()
 	m.checkProgress()
+	m.checkDemand()
 }
 
 func (m *model) takeFailures(failing []*mGet, want error) {
@@ -296,6 +301,8 @@ func (m *model) mayClose(c *mConn, why Reason) bool {
 		return m.aged(c)
 	case IdleLimit:
 		return m.leastRecent(c, m.cfg.MaxIdle) || m.leastRecentOfKey(c)
+	case Surplus:
+		return m.mayBeSurplus(c)
 	case Evicted:
 		return m.leastRecent(c, m.cfg.MaxTotal) || m.owed(c)
 	}

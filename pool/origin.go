@@ -25,12 +25,13 @@ type origin[K comparable, C any] struct {
 	waiters  list[waiter[K, C]] // oldest first
 	undialed list[waiter[K, C]] // of waiters, those that have no dial of their own, oldest first
 
+	demand  demand
 	pace    pace
 	alarm   *time.Timer   // rings when waiting has cost as much as a dial would, nil before it is set first
 	alarmed bool          // whether it runs
 	alarmAt time.Duration // when it rings, on the monotonic clock
 
-	inDirty, inWanting links[origin[K, C]]
+	inDirty, inWanting, inSwollen links[origin[K, C]]
 }
 
 // blankOrigin is what the origins of a pool are copied from. An accessor of a
@@ -58,6 +59,7 @@ func (p *Pool[K, C]) newOriginLocked(key K, alone bool) *origin[K, C] {
 
 func (o *origin[K, C]) dirtyLinks() *links[origin[K, C]]   { return &o.inDirty }
 func (o *origin[K, C]) wantingLinks() *links[origin[K, C]] { return &o.inWanting }
+func (o *origin[K, C]) swollenLinks() *links[origin[K, C]] { return &o.inSwollen }
 
 // emptyLocked reports whether nothing is left of o.
 func (o *origin[K, C]) emptyLocked() bool {

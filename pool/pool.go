@@ -49,6 +49,10 @@ type Pool[K comparable, C any] struct {
 	dirty   list[origin[K, C]] // something changed that bears on dials: to be reviewed
 	wanting list[origin[K, C]] // want a dial and wait for room under Config.MaxTotal, longest first
 
+	swollen list[origin[K, C]] // have more connections than are kept anyway, unless Config.IdleWindow is off
+	tick    time.Duration      // when they are looked at next, on the monotonic clock
+	turned  time.Duration      // when the current window of demand began
+
 	closeIdle   bool                 // CloseIdle was called and no Get since
 	closingGrew bool                 // since the last unlock
 	cancels     []context.CancelFunc // to be called after the unlock
@@ -79,6 +83,7 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 		closing: list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
 		dirty:   list[origin[K, C]]{links: (*origin[K, C]).dirtyLinks},
 		wanting: list[origin[K, C]]{links: (*origin[K, C]).wantingLinks},
+		swollen: list[origin[K, C]]{links: (*origin[K, C]).swollenLinks},
 		swept:   -sweepGap,
 	}
 	p.blank = blankOrigin(p)

@@ -41,6 +41,7 @@ func (p *Pool[K, C]) sweep() {
 	for len(p.ages) > 0 && p.ages[0].agedLocked(now) {
 		p.retireLocked(p.ages[0], MaxAge)
 	}
+	p.shrinkLocked(now)
 	// The timer's goroutine holds no lock of anybody's.
 	p.unlockAndClose()
 }
@@ -71,7 +72,8 @@ func (p *Pool[K, C]) armLocked() {
 	}
 }
 
-// expiryLocked is when the next connection expires, on the monotonic clock. The
+// expiryLocked is when the next connection expires or may be found to be surplus,
+// on the monotonic clock. The
 // least recently used of the idle ones is the first whose idle time is up. The
 // oldest may be in use; then it is retired on that occasion.
 func (p *Pool[K, C]) expiryLocked() time.Duration {
@@ -81,6 +83,9 @@ func (p *Pool[K, C]) expiryLocked() time.Duration {
 	}
 	if len(p.ages) > 0 {
 		at = min(at, p.ages[0].ageEnd())
+	}
+	if p.swollen.n > 0 {
+		at = min(at, p.tick)
 	}
 	return at
 }

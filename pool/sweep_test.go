@@ -71,7 +71,7 @@ func TestSweepsAreAtLeast100msApart(t *testing.T) {
 
 func TestConnectionsEndBetween90And100PercentOfTheirAge(t *testing.T) {
 	const age = 1000 * time.Second
-	inBubble(t, Config[string, *wire]{MaxAge: age, MaxDialsPerKey: -1}, func(r *rig) {
+	inBubble(t, Config[string, *wire]{MaxAge: age, MaxDialsPerKey: -1, IdleWindow: -1}, func(r *rig) {
 		const n = 200
 		wires := r.open("a", n)
 		// Closed ones counted at each percent of the age from 90 on.
