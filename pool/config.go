@@ -113,6 +113,16 @@ type Config[K comparable, C any] struct {
 	// there are no such errors.
 	FailsAll func(err error) bool
 
+	// MaxWaiters and MaxWaitersPerKey limit how many Gets wait, in all and for one
+	// key, for a slot or a dial: one more fails with a [*QueueFullError]. Zero or
+	// negative: no limit.
+	MaxWaiters, MaxWaitersPerKey int
+
+	// WaitTimeout is how long a Get waits at most, for a slot or a dial; then it
+	// fails with a [*WaitError]. A dial that it caused goes on. Zero or negative:
+	// until its context ends.
+	WaitTimeout time.Duration
+
 	// IdleTimeout is how long a connection may be idle. Zero or negative: no
 	// limit.
 	IdleTimeout time.Duration
@@ -157,6 +167,9 @@ func (c Config[K, C]) withDefaults() (Config[K, C], error) {
 	c.MaxDialsPerKey = limit(c.MaxDialsPerKey, defaultDialsPerKey, math.MaxInt)
 	c.MaxDials = limit(c.MaxDials, defaultDials, math.MaxInt)
 	c.SlowDial = limit(c.SlowDial, math.MaxInt64, math.MaxInt64)
+	c.MaxWaiters = limit(c.MaxWaiters, math.MaxInt, math.MaxInt)
+	c.MaxWaitersPerKey = limit(c.MaxWaitersPerKey, math.MaxInt, math.MaxInt)
+	c.WaitTimeout = limit(c.WaitTimeout, math.MaxInt64, math.MaxInt64)
 	c.IdleTimeout = limit(c.IdleTimeout, math.MaxInt64, math.MaxInt64)
 	c.IdleWindow = limit(c.IdleWindow, defaultIdleWindow, math.MaxInt64)
 	c.MaxAge = limit(c.MaxAge, math.MaxInt64, math.MaxInt64)

@@ -138,7 +138,7 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 		c.maxAge = p.cfg.MaxAge - rand.N(p.cfg.MaxAge/10+1)
 		p.pushAgeLocked(c)
 	}
-	if w := o.waiters.first; w != nil {
+	if w := p.nextLocked(o, c.born.mono); w != nil {
 		p.answerLocked(w, p.leaseLocked(c, c.born, true), nil)
 	}
 	switch {
@@ -182,7 +182,7 @@ func (c *Conn[K, C]) settledLocked() {
 func (p *Pool[K, C]) serveLocked(c *Conn[K, C], now instant) {
 	o := c.origin
 	for c.leased < c.slots && o.waiters.n > 0 {
-		p.answerLocked(o.waiters.first, p.leaseLocked(c, now, false), nil)
+		p.answerLocked(p.nextLocked(o, now.mono), p.leaseLocked(c, now, false), nil)
 	}
 }
 

@@ -24,21 +24,24 @@ func (s *script) config() Config[string, *wire] {
 	durations := []time.Duration{0, time.Second, 5 * time.Second}
 	small := []int{0, 1, 2, 3, 5}
 	idle := []int{0, 0, -1, 1, 2}
-	alone := s.next(3)
+	alone, perKey, wait := s.next(3), s.next(4), s.next(4)
 	failsAll := []func(error) bool{nil, func(error) bool { return true }}
 	return Config[string, *wire]{
-		MaxPerKey:      small[s.next(5)],
-		MaxTotal:       small[s.next(5)],
-		MaxIdlePerKey:  idle[s.next(5)],
-		MaxIdle:        idle[s.next(5)],
-		MaxDialsPerKey: []int{0, 1, 2, -1}[s.next(4)],
-		MaxDials:       []int{0, 0, 1, 3}[s.next(4)],
-		Eager:          s.next(4) == 0,
-		IdleTimeout:    durations[s.next(3)],
-		IdleWindow:     []time.Duration{0, -1, time.Second}[s.next(3)],
-		MaxAge:         durations[s.next(3)] * 3,
-		FailsAll:       failsAll[s.next(2)],
-		DialAlone:      func(key string) bool { return alone == 1 || alone == 2 && key == "a" },
+		MaxPerKey:        small[s.next(5)],
+		MaxTotal:         small[s.next(5)],
+		MaxIdlePerKey:    idle[s.next(5)],
+		MaxIdle:          idle[s.next(5)],
+		MaxDialsPerKey:   []int{0, 1, 2, -1}[s.next(4)],
+		MaxDials:         []int{0, 0, 1, 3}[s.next(4)],
+		Eager:            s.next(4) == 0,
+		MaxWaitersPerKey: []int{0, 0, 0, 3}[perKey],
+		WaitTimeout:      []time.Duration{0, 0, 0, 2 * time.Second}[wait],
+		MaxWaiters:       []int{0, 0, 0, 4}[s.next(4)],
+		IdleTimeout:      durations[s.next(3)],
+		IdleWindow:       []time.Duration{0, -1, time.Second}[s.next(3)],
+		MaxAge:           durations[s.next(3)] * 3,
+		FailsAll:         failsAll[s.next(2)],
+		DialAlone:        func(key string) bool { return alone == 1 || alone == 2 && key == "a" },
 	}
 }
 

@@ -6,11 +6,12 @@ import "time"
 // by Release, Retire, Refuse or Detach: calling a second one of them, or one of
 // them twice, has no effect. Its methods may be called from any goroutine.
 type Lease[K comparable, C any] struct {
-	conn  *Conn[K, C]
-	lay   time.Duration
-	idle  bool
-	fresh bool
-	ended bool // guarded by the pool's mutex
+	conn   *Conn[K, C]
+	lay    time.Duration
+	waited time.Duration
+	idle   bool
+	fresh  bool
+	ended  bool // guarded by the pool's mutex
 }
 
 // Value returns the connection that Dial returned. It stays the same after the
@@ -30,6 +31,9 @@ func (l *Lease[K, C]) Fresh() bool { return l.fresh }
 // connection was not idle: it is fresh, it was handed over by the lease before,
 // or it has other leases.
 func (l *Lease[K, C]) Idle() (time.Duration, bool) { return l.lay, l.idle }
+
+// Waited returns how long the Get had to wait in line, 0 if it was served at once.
+func (l *Lease[K, C]) Waited() time.Duration { return l.waited }
 
 // Release ends the lease. Its slot is free for the next.
 func (l *Lease[K, C]) Release() {

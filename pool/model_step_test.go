@@ -37,14 +37,14 @@ func one[T any](s *script, all []T) (x T, ok bool) {
 }
 
 func (m *model) stepGet(s *script) {
-	m.get(m.keys()[s.next(3)])
+	m.get(m.keys()[s.next(3)], []time.Duration{0, 0, 0, 0, 10 * time.Millisecond, 2 * time.Second}[s.next(6)])
 }
 
 // stepBurst lets several Gets for a key succeed and end.
 func (m *model) stepBurst(s *script) {
 	key := m.keys()[s.next(3)]
 	for range 3 + s.next(6) {
-		m.get(key)
+		m.get(key, 0)
 	}
 	for range 20 {
 		for _, c := range m.dials() {
@@ -60,23 +60,45 @@ func (m *model) stepBurst(s *script) {
 	}
 }
 
-func (m *model) get(key string) {
+// get has a Get for key, with a deadline if there is a limit to its time.
+func (m *model) get(key string, limit time.Duration) {
 	want := m.mostRecent(key)
 	m.lastGet++
-	g := &mGet{m.r.get(key, m.lastGet), key, m.lastGet}
+	full := m.full(key)
+	g := &mGet{key: key, number: m.lastGet, since: time.Now()}
+	ctx := context.WithValue(context.Background(), ctxKey{}, m.lastGet)
+	if limit > 0 {
+		g.deadline = g.since.Add(limit)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, g.deadline)
+		m.t.Cleanup(cancel)
+	}
+	g.pending = m.r.getUntil(ctx, key)
 	m.gets = append(m.gets, g)
 	if m.state != stateRunning {
 		m.observe([]*mGet{g}, ErrClosed)
 		return
 	}
 	m.closeIdle = false
+	var err *QueueFullError
 	switch {
+	case want == nil && full:
+		if g.waits() || !errors.As(g.err, &err) {
+			m.t.Fatalf("Get %d for %q: got %v (waits %v), want the error of a full queue", g.number, key, g.err, g.waits())
+		}
+		m.observe([]*mGet{g}, g.err)
+		return
 	case want == nil && !g.waits():
 		m.t.Fatalf("Get %d for %q: got %v, %v, want it to wait", g.number, key, g.lease, g.err)
 	case want != nil && (g.waits() || g.lease == nil || g.lease.Conn() != want.pc):
 		m.t.Fatalf("Get %d for %q: got %v, %v, want %v at once", g.number, key, g.lease, g.err, want.wire)
 	}
 	m.observe(nil, nil)
+}
+
+// full reports whether a Get for key may not wait.
+func (m *model) full(key string) bool {
+	return len(m.gets) >= m.cfg.MaxWaiters || len(m.waiting(key)) >= m.cfg.MaxWaitersPerKey
 }
 
 func (m *model) dials() (all []*mConn) {

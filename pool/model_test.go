@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -85,8 +87,10 @@ func (m *model) leasable(c *mConn) {
 
 type mGet struct {
 	*pending
-	key    string
-	number int
+	key      string
+	number   int
+	since    time.Time
+	deadline time.Time // zero: none
 }
 
 type mLease struct {
@@ -180,11 +184,32 @@ func (m *model) takeFailures(failing []*mGet, want error) {
 		}
 	}
 	m.gets = slices.DeleteFunc(m.gets, func(g *mGet) bool { return slices.Contains(failing, g) })
-	for _, g := range m.gets {
-		if !g.waits() && g.err != nil {
+	for _, g := range slices.Clone(m.gets) {
+		switch {
+		case g.waits() && time.Since(g.since) >= m.cfg.WaitTimeout:
+			m.t.Fatalf("Get %d for %q waits, want it to fail after %v", g.number, g.key, m.cfg.WaitTimeout)
+		case g.waits() || g.err == nil:
+		case !m.mayFail(g):
 			m.t.Fatalf("Get %d for %q failed with %v, want it to wait", g.number, g.key, g.err)
+		default:
+			m.gets = slices.DeleteFunc(m.gets, func(other *mGet) bool { return other == g })
 		}
 	}
+}
+
+// mayFail reports whether g had a reason of its own to fail.
+func (m *model) mayFail(g *mGet) bool {
+	var gaveUp *WaitError
+	switch {
+	case g.err == context.DeadlineExceeded:
+		return !g.deadline.IsZero() && time.Until(g.deadline) <= 0
+	case !errors.As(g.err, &gaveUp):
+		return false
+	case gaveUp.Need == 0:
+		return gaveUp.Waited == m.cfg.WaitTimeout && time.Since(g.since) >= gaveUp.Waited
+	}
+	// Passed over, for one who came later.
+	return !g.deadline.IsZero() && gaveUp.Left < gaveUp.Need && gaveUp.Waiting > 0
 }
 
 // takeLeases takes in what Gets were served. They are looked at oldest first: a

@@ -96,7 +96,12 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 // first.
 //
 // It fails with context.Cause(ctx) when ctx ends or has ended before, with
-// ErrClosed after Close or Shutdown, and with Dial's error. A dial goes on when
+// ErrClosed after Close or Shutdown, with Dial's error, with a [*QueueFullError]
+// when too many wait already, and with a [*WaitError] after Config.WaitTimeout.
+//
+// It fails with a *WaitError, too, when it is its turn and ctx's deadline is so
+// near that an exchange is not likely to end before it, going by the quickest tenth
+// of those for the key, while another waits behind it: that one gets the slot. A dial goes on when
 // the Get that caused it has its answer or gave up: the connection then serves
 // the next waiter, or is kept as idle.
 func (p *Pool[K, C]) Get(ctx context.Context, key K) (*Lease[K, C], error) {
@@ -124,6 +129,9 @@ func (p *Pool[K, C]) take(ctx context.Context, key K) (*Lease[K, C], *waiter[K, 
 	p.closeIdle = false
 	if l := p.takeLocked(o); l != nil {
 		return l, nil, nil
+	}
+	if err := p.fullLocked(o); err != nil {
+		return nil, nil, err
 	}
 	return nil, p.enqueueLocked(ctx, o), nil
 }

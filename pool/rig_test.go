@@ -175,6 +175,11 @@ func (r *rig) get(key string, name ...any) *pending {
 	if len(name) > 0 {
 		ctx = context.WithValue(ctx, ctxKey{}, name[0])
 	}
+	return r.getUntil(ctx, key)
+}
+
+// getUntil is get for a context of the test's own.
+func (r *rig) getUntil(ctx context.Context, key string) *pending {
 	ctx, cancel := context.WithCancelCause(ctx)
 	g := &pending{rig: r, cancel: cancel}
 	go func() { // ends with the Get

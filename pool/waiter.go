@@ -1,14 +1,23 @@
 package pool
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
 
 // waiter is a Get that found no free slot. The pool's mutex guards it, except
 // that its Get reads lease and err after ready was closed.
 type waiter[K comparable, C any] struct {
 	origin *origin[K, C]
 	ctx    context.Context
-	number uint64      // counts up over the pool's life
-	dial   *dial[K, C] // the dial that it caused and that still runs, if any
+	number uint64        // counts up over the pool's life
+	since  time.Duration // when it began to wait, on the monotonic clock
+	dial   *dial[K, C]   // the dial that it caused and that still runs, if any
+
+	// deadline is the context's, on the monotonic clock; 0: none, or not asked for
+	// yet. It is not the mutex's: a context is the caller's code.
+	deadline atomic.Int64
 
 	ready chan struct{} // closed by whoever takes the waiter out of the queue with an answer
 	lease *Lease[K, C]
@@ -23,8 +32,9 @@ func (w *waiter[K, C]) undialedLinks() *links[waiter[K, C]] { return &w.inUndial
 // enqueueLocked adds a waiter for o at the end of the queue.
 func (p *Pool[K, C]) enqueueLocked(ctx context.Context, o *origin[K, C]) *waiter[K, C] {
 	p.lastWaiter++
-	o.pace.count(p.now().mono, o.leases)
-	w := &waiter[K, C]{origin: o, ctx: ctx, number: p.lastWaiter, ready: make(chan struct{})}
+	now := p.now().mono
+	o.pace.count(now, o.leases)
+	w := &waiter[K, C]{origin: o, ctx: ctx, number: p.lastWaiter, since: now, ready: make(chan struct{})}
 	o.waiters.pushBack(w)
 	o.undialed.pushBack(w)
 	p.waiting++
@@ -48,16 +58,38 @@ func (p *Pool[K, C]) dequeueLocked(w *waiter[K, C]) {
 // answerLocked ends w's wait with a lease or an error.
 func (p *Pool[K, C]) answerLocked(w *waiter[K, C], l *Lease[K, C], err error) {
 	p.dequeueLocked(w)
+	if l != nil {
+		l.waited = l.conn.taken - w.since
+	}
 	w.lease, w.err = l, err
 	close(w.ready)
+}
+
+// leftAt is what is left at now until w's deadline.
+func (w *waiter[K, C]) leftAt(now time.Duration) time.Duration {
+	if at := time.Duration(w.deadline.Load()); at != 0 {
+		return at - now
+	}
+	return maxDuration
 }
 
 // wait returns w's answer. If ctx ends first the waiter leaves, and gives back
 // what it was handed in the same moment.
 func (p *Pool[K, C]) wait(ctx context.Context, w *waiter[K, C]) (*Lease[K, C], error) {
+	if at, ok := ctx.Deadline(); ok {
+		w.deadline.Store(int64(at.Sub(p.born)))
+	}
+	var late <-chan time.Time
+	if p.cfg.WaitTimeout < maxDuration {
+		timer := time.NewTimer(p.cfg.WaitTimeout)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-w.ready:
 		return w.lease, w.err
+	case <-late:
+		return p.waitedTooLong(w)
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
@@ -84,4 +116,14 @@ func (o *origin[K, C]) undialLocked(w *waiter[K, C]) {
 		return
 	}
 	o.undialed.insertBefore(w, at)
+}
+
+// waitedTooLong ends w's wait, unless it has just been answered.
+func (p *Pool[K, C]) waitedTooLong(w *waiter[K, C]) (*Lease[K, C], error) {
+	p.mu.Lock()
+	if w.origin.waiters.has(w) {
+		p.giveUpLocked(w, p.now().mono, 0, 0)
+	}
+	p.unlock()
+	return w.lease, w.err
 }
