@@ -92,7 +92,7 @@ func play(t *testing.T, data []byte) {
 	}
 	r.pool = p
 	resolved, _ := cfg.withDefaults()
-	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int), dialFailed: make(map[string]bool), failures: make(map[string]int), paces: make(map[string]*mPace), demands: make(map[string]*mDemand)}
+	m := &model{t: t, r: r, cfg: resolved, slotsSeen: make(map[string]int), dialFailed: make(map[string]bool), failures: make(map[string]int), paces: make(map[string]*mPace), demands: make(map[string]*mDemand), gaveUp: make(map[int]int)}
 	defer r.end()
 	for len(s) > 0 {
 		steps[s.next(len(steps))](m, &s)

@@ -33,6 +33,7 @@ type model struct {
 	paces      map[string]*mPace
 	demands    map[string]*mDemand
 	lastGet    int
+	gaveUp     map[int]int // Gets that failed by themselves → step
 }
 
 // mConn is a connection, from the start of its dial on.
@@ -192,6 +193,7 @@ func (m *model) takeFailures(failing []*mGet, want error) {
 		case !m.mayFail(g):
 			m.t.Fatalf("Get %d for %q failed with %v, want it to wait", g.number, g.key, g.err)
 		default:
+			m.gaveUp[g.number] = m.step
 			m.gets = slices.DeleteFunc(m.gets, func(other *mGet) bool { return other == g })
 		}
 	}
