@@ -14,8 +14,9 @@ type Reason string
 
 // The pool's own reasons.
 const (
-	IdleTimeout Reason = "idle_timeout" // idle for Config.IdleTimeout
+	IdleTimeout Reason = "idle_timeout" // idle for Config.IdleTimeout, or for its own limit
 	MaxAge      Reason = "max_age"      // older than its share of Config.MaxAge
+	MaxLeases   Reason = "max_leases"   // had as many leases as Config.MaxLeases or Conn.SetLeasesLeft allows
 	IdleLimit   Reason = "idle_limit"   // too many idle, for the key or in all
 	Surplus     Reason = "surplus"      // more than the key had in use at once of late
 	Evicted     Reason = "evicted"      // idle, and made room under Config.MaxTotal
@@ -142,6 +143,11 @@ type Config[K comparable, C any] struct {
 	// Zero or negative: no limit.
 	MaxAge time.Duration
 
+	// MaxLeases is how many leases a connection gives before it is retired.
+	// [Conn.SetLeasesLeft] says otherwise for a single one. Zero or negative: no
+	// limit.
+	MaxLeases int
+
 	// DialAlone reports whether only one dial at a time shall run for key as
 	// long as it is not known how many slots its connections offer: an HTTP/2
 	// server may turn out to serve everybody on one. After a dial that failed
@@ -172,6 +178,7 @@ func (c Config[K, C]) withDefaults() (Config[K, C], error) {
 	c.WaitTimeout = limit(c.WaitTimeout, math.MaxInt64, math.MaxInt64)
 	c.IdleTimeout = limit(c.IdleTimeout, math.MaxInt64, math.MaxInt64)
 	c.IdleWindow = limit(c.IdleWindow, defaultIdleWindow, math.MaxInt64)
+	c.MaxLeases = limit(c.MaxLeases, math.MaxInt, math.MaxInt)
 	c.MaxAge = limit(c.MaxAge, math.MaxInt64, math.MaxInt64)
 	return c, nil
 }

@@ -38,7 +38,12 @@ type Conn[K comparable, C any] struct {
 
 	born      instant
 	maxAge    time.Duration // its share of Config.MaxAge
-	ageIndex  int           // where it is in Pool.ages, -1: not there
+	offered   time.Duration // how long it may be idle and still be leased
+	kept      time.Duration // how long it may be idle, not less than offered
+	parked    bool          // it is idle, and was so for too long to be leased
+	left      int           // how many leases it still gives
+	due       time.Duration // when it is looked at, on the monotonic clock
+	dueIndex  int           // where it is in Pool.dues, -1: not there
 	idleSince instant
 	dialed    time.Duration // when its dial began, on the monotonic clock
 	taken     time.Duration // when a lease on it was taken last, on the monotonic clock
@@ -75,8 +80,7 @@ func (c *Conn[K, C]) SetSlots(n int) {
 		return
 	}
 	now := p.now()
-	if why, over := p.overLocked(c, now); over {
-		p.retireLocked(c, why)
+	if !p.usableLocked(c, now) {
 		return
 	}
 	p.serveLocked(c, now)
@@ -136,8 +140,8 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 	}
 	if p.cfg.MaxAge < maxDuration {
 		c.maxAge = p.cfg.MaxAge - rand.N(p.cfg.MaxAge/10+1)
-		p.pushAgeLocked(c)
 	}
+	p.dueLocked(c, c.born)
 	if w := p.nextLocked(o, c.born.mono); w != nil {
 		p.answerLocked(w, p.leaseLocked(c, c.born, true), nil)
 	}
@@ -181,7 +185,7 @@ func (c *Conn[K, C]) settledLocked() {
 // serveLocked hands c's free slots to waiters.
 func (p *Pool[K, C]) serveLocked(c *Conn[K, C], now instant) {
 	o := c.origin
-	for c.leased < c.slots && o.waiters.n > 0 {
+	for c.leased < c.slots && !c.retired && !c.parked && o.waiters.n > 0 {
 		p.answerLocked(p.nextLocked(o, now.mono), p.leaseLocked(c, now, false), nil)
 	}
 }
@@ -190,7 +194,7 @@ func (p *Pool[K, C]) serveLocked(c *Conn[K, C], now instant) {
 func (p *Pool[K, C]) placeLocked(c *Conn[K, C], now instant) {
 	free := &c.origin.free
 	switch {
-	case c.leased >= c.slots:
+	case c.leased >= c.slots || c.retired || c.parked:
 		free.drop(c)
 	case !free.has(c):
 		free.pushFront(c)
@@ -234,7 +238,7 @@ func (p *Pool[K, C]) retireLocked(c *Conn[K, C], why Reason) {
 	}
 	c.origin.free.drop(c)
 	c.settledLocked()
-	p.dropAgeLocked(c)
+	p.dropDueLocked(c)
 	if c.leased == 0 {
 		p.closeLocked(c, why)
 	}
@@ -258,7 +262,11 @@ func (p *Pool[K, C]) removeLocked(c *Conn[K, C]) {
 		o.idle.remove(c)
 	}
 	c.settledLocked()
-	p.dropAgeLocked(c)
+	p.dropDueLocked(c)
+	if c.parked {
+		c.parked = false
+		o.parked--
+	}
 	if c.leased > 0 {
 		o.pace.count(p.now().mono, o.leases)
 	}

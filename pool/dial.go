@@ -31,7 +31,13 @@ func (p *Pool[K, C]) startDialLocked(o *origin[K, C]) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
 	d := &dial[K, C]{cause: w, began: p.lastWaiter, cancel: cancel}
 	w.dial = d
-	c := &Conn[K, C]{origin: o, dial: d, ageIndex: -1, dialed: p.now().mono}
+	if o.open+o.dialing >= p.cfg.MaxPerKey {
+		p.closeLocked(o.parkedLocked(), Evicted)
+	}
+	c := &Conn[K, C]{
+		origin: o, dial: d, dialed: p.now().mono, dueIndex: -1,
+		maxAge: maxDuration, offered: p.cfg.IdleTimeout, kept: p.cfg.IdleTimeout, left: p.cfg.MaxLeases,
+	}
 	if p.cfg.SlowDial < maxDuration {
 		d.timer = time.AfterFunc(p.cfg.SlowDial, func() { p.slow(c) })
 	}

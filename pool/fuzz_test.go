@@ -24,6 +24,7 @@ func (s *script) config() Config[string, *wire] {
 	durations := []time.Duration{0, time.Second, 5 * time.Second}
 	small := []int{0, 1, 2, 3, 5}
 	idle := []int{0, 0, -1, 1, 2}
+	leases := []int{0, 0, 0, 2}[s.next(4)]
 	alone, perKey, wait := s.next(3), s.next(4), s.next(4)
 	failsAll := []func(error) bool{nil, func(error) bool { return true }}
 	return Config[string, *wire]{
@@ -39,6 +40,7 @@ func (s *script) config() Config[string, *wire] {
 		MaxWaiters:       []int{0, 0, 0, 4}[s.next(4)],
 		IdleTimeout:      durations[s.next(3)],
 		IdleWindow:       []time.Duration{0, -1, time.Second}[s.next(3)],
+		MaxLeases:        leases,
 		MaxAge:           durations[s.next(3)] * 3,
 		FailsAll:         failsAll[s.next(2)],
 		DialAlone:        func(key string) bool { return alone == 1 || alone == 2 && key == "a" },

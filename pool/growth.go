@@ -60,7 +60,7 @@ func (o *origin[K, C]) weighLocked() (wants bool, rate float64) {
 func (o *origin[K, C]) mayDialLocked() bool {
 	return o.settling == 0 &&
 		o.dialing-o.slow < o.dialLimitLocked() &&
-		o.open+o.dialing < o.pool.cfg.MaxPerKey
+		o.open-o.parked+o.dialing < o.pool.cfg.MaxPerKey
 }
 
 // dialsForLocked is how many dials would serve so many waiters. It divides, since

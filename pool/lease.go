@@ -10,6 +10,7 @@ type Lease[K comparable, C any] struct {
 	lay    time.Duration
 	waited time.Duration
 	idle   bool
+	last   bool
 	fresh  bool
 	ended  bool // guarded by the pool's mutex
 }
@@ -34,6 +35,10 @@ func (l *Lease[K, C]) Idle() (time.Duration, bool) { return l.lay, l.idle }
 
 // Waited returns how long the Get had to wait in line, 0 if it was served at once.
 func (l *Lease[K, C]) Waited() time.Duration { return l.waited }
+
+// Last reports whether the connection takes no lease after this one, for it has
+// had as many as it may or was retired: whoever holds it may tell the peer.
+func (l *Lease[K, C]) Last() bool { return l.last }
 
 // Release ends the lease. Its slot is free for the next.
 func (l *Lease[K, C]) Release() {
@@ -101,6 +106,10 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 	c.leased++
 	o.leases++
 	p.leases++
+	if c.left--; c.left <= 0 {
+		p.retireLocked(c, MaxLeases)
+	}
+	l.last = c.retired
 	if c.leased >= c.slots {
 		o.free.drop(c)
 	}
@@ -123,7 +132,7 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C]) {
 	c.leased--
 	o.leases--
 	p.leases--
-	if c.agedLocked(now) {
+	if c.agedAt(now) {
 		p.retireLocked(c, MaxAge)
 	}
 	if c.retired {

@@ -90,7 +90,7 @@ func (m *model) checkLimits() {
 		if !c.idle {
 			continue
 		}
-		late := time.Since(c.idleSince)-sweepGap > m.cfg.IdleTimeout ||
+		late := time.Since(c.idleSince)-sweepGap > c.kept ||
 			m.cfg.MaxAge < maxDuration && time.Since(c.born)-sweepGap > c.pc.maxAge
 		if late || m.closeIdle || m.state != stateRunning {
 			m.t.Fatalf("%v is idle, want it closed: %+v", c.wire, c)
@@ -145,6 +145,6 @@ func (m *model) mayDial(key string, waiting int) bool {
 		m.of(key, isComing)*slots < waiting &&
 		m.of(key, isDialing) < m.dialLimit(key) &&
 		m.of("", isDialing) < m.cfg.MaxDials &&
-		m.of(key, isOpen)+m.of(key, isDialing) < m.cfg.MaxPerKey &&
+		m.of(key, isOpen)+m.of(key, isDialing)-m.of(key, func(c *mConn) bool { return c.parked }) < m.cfg.MaxPerKey &&
 		room
 }

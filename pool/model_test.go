@@ -57,6 +57,10 @@ type mConn struct {
 	gone      bool
 	leases    int
 	taken     bool // had a lease
+	left      int
+	offered   time.Duration
+	kept      time.Duration
+	parked    bool
 	idle      bool
 	idleSince time.Time
 	idleOrder int // when it fell idle, in steps
@@ -103,7 +107,7 @@ func (c *mConn) dialing() bool { return c.wire == nil }
 
 // free is how many leases c can take.
 func (m *model) free(c *mConn) int {
-	if c.dialing() || c.retired || m.aged(c) {
+	if c.dialing() || c.retired || m.aged(c) || outstayed(c) {
 		return 0
 	}
 	return max(0, c.slots-c.leases)
@@ -111,6 +115,11 @@ func (m *model) free(c *mConn) int {
 
 func (m *model) aged(c *mConn) bool {
 	return m.cfg.MaxAge < maxDuration && time.Since(c.born) >= c.pc.maxAge
+}
+
+// outstayed reports whether c was idle for too long to be offered.
+func outstayed(c *mConn) bool {
+	return c.idle && (c.parked || time.Since(c.idleSince) >= c.offered)
 }
 
 // of counts what f holds for among the connections of key; "" is any key.
@@ -257,6 +266,12 @@ func (m *model) takeLease(g *mGet) {
 	}
 	c.taken, c.idle = true, false
 	c.leases++
+	if c.left--; c.left <= 0 {
+		m.retire(c, MaxLeases)
+	}
+	if l.Last() != c.retired {
+		m.t.Fatalf("Get %d: Last is %v, want %v", g.number, l.Last(), c.retired)
+	}
 	m.leases = append(m.leases, &mLease{l, c})
 	if c.gone {
 		m.forget(c)
@@ -266,14 +281,26 @@ func (m *model) takeLease(g *mGet) {
 // takeIdle notes which connections were left without a lease.
 func (m *model) takeIdle() {
 	for _, c := range slices.Clone(m.conns) {
+		m.takeParked(c)
 		switch {
 		case c.dialing() || c.leases > 0 || c.idle:
 		case c.gone:
 			m.forget(c)
-		case !c.retired:
+		case c.retired:
+		default:
 			c.idle, c.idleSince, c.idleOrder = true, time.Now(), m.step
 		}
 	}
+}
+
+// takeParked notes whether the pool offers c no more, and whether it may.
+func (m *model) takeParked(c *mConn) {
+	m.t.Helper()
+	parked := inside(m.r, func(*Pool[string, *wire]) bool { return c.pc.parked })
+	if parked && !c.parked && !outstayed(c) {
+		m.t.Fatalf("%v is not offered any more, want it offered for %v: %+v", c.wire, c.offered, c)
+	}
+	c.parked = c.parked || parked
 }
 
 // takeCloses takes in what was closed, and whether there was a reason.
@@ -323,7 +350,7 @@ func (m *model) mayClose(c *mConn, why Reason) bool {
 	case CloseIdle:
 		return m.closeIdle
 	case IdleTimeout:
-		return time.Since(c.idleSince) >= m.cfg.IdleTimeout
+		return time.Since(c.idleSince) >= c.kept
 	case MaxAge:
 		return m.aged(c)
 	case IdleLimit:
@@ -331,7 +358,7 @@ func (m *model) mayClose(c *mConn, why Reason) bool {
 	case Surplus:
 		return m.mayBeSurplus(c)
 	case Evicted:
-		return m.leastRecent(c, m.cfg.MaxTotal) || m.owed(c)
+		return m.leastRecent(c, m.cfg.MaxTotal) || m.owed(c) || m.cfg.MaxPerKey < math.MaxInt && outstayed(c)
 	}
 	return c.retired && why == c.why
 }
@@ -378,7 +405,8 @@ func (m *model) takeDials() {
 			continue
 		}
 		cause, _ := call.ctx.Value(ctxKey{}).(int)
-		m.conns = append(m.conns, &mConn{key: call.key, pc: call.pc, call: call, began: m.lastGet, cause: cause, started: m.step, dialed: time.Now()})
+		m.conns = append(m.conns, &mConn{key: call.key, pc: call.pc, call: call, began: m.lastGet, cause: cause, started: m.step, dialed: time.Now(),
+			left: m.cfg.MaxLeases, offered: m.cfg.IdleTimeout, kept: m.cfg.IdleTimeout})
 		m.pace(call.key).held = time.Time{}
 	}
 	for _, c := range m.conns {
@@ -393,7 +421,7 @@ func (m *model) takeDials() {
 func (m *model) mostRecent(key string) *mConn {
 	var best *mConn
 	for _, c := range m.conns {
-		if c.key != key || m.free(c) == 0 || c.idle && time.Since(c.idleSince) >= m.cfg.IdleTimeout {
+		if c.key != key || m.free(c) == 0 {
 			continue
 		}
 		if best == nil || c.freeOrder > best.freeOrder {

@@ -19,6 +19,7 @@ type origin[K comparable, C any] struct {
 	cancelled int // of dialing, those whose context was cancelled
 	slow      int // of dialing, those that take long and were not cancelled
 	failures  int // dials that failed since one succeeded
+	parked    int // of open, those that are idle and not offered any more
 	settling  int // of open, those whose slots are not known yet
 	leases    int
 

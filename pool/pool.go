@@ -57,7 +57,7 @@ type Pool[K comparable, C any] struct {
 	closingGrew bool                 // since the last unlock
 	cancels     []context.CancelFunc // to be called after the unlock
 
-	ages  ages[K, C]
+	dues  dues[K, C]
 	timer *time.Timer
 	armed bool          // whether timer runs
 	wake  time.Duration // when it ends, on the monotonic clock
@@ -165,11 +165,9 @@ func (p *Pool[K, C]) takeLocked(o *origin[K, C]) *Lease[K, C] {
 	now := p.now()
 	for c := o.free.first; c != nil; c = o.free.first {
 		// The timer does not run while the machine sleeps: look.
-		why, over := p.overLocked(c, now)
-		if !over {
+		if p.usableLocked(c, now) {
 			return p.leaseLocked(c, now, false)
 		}
-		p.retireLocked(c, why)
 	}
 	return nil
 }

@@ -172,8 +172,8 @@ func TestAKeyWithNothingLeftIsForgotten(t *testing.T) {
 					if p.armed {
 						t.Error("the timer runs although nothing is idle")
 					}
-					if n := len(p.ages); n != 0 {
-						t.Errorf("connections in the age heap: got %d, want 0", n)
+					if n := len(p.dues); n != 0 {
+						t.Errorf("connections in the heap: got %d, want 0", n)
 					}
 					return nil
 				})

@@ -186,8 +186,8 @@ func TestTheTimerIsSetForTheEarliestExpiry(t *testing.T) {
 		}
 		first := inside(r, func(p *Pool[string, *wire]) time.Duration {
 			var ends []time.Duration
-			for _, c := range p.ages {
-				ends = append(ends, c.ageEnd())
+			for _, c := range p.dues {
+				ends = append(ends, c.born.mono+c.maxAge)
 			}
 			first := slices.Min(ends)
 			if p.wake != first {

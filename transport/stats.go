@@ -129,7 +129,7 @@ const (
 
 var reasons = [...]reason{
 	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonPrivate, reasonUnasked, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
-	reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.Surplus), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
+	reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.MaxLeases), reason(pool.IdleLimit), reason(pool.Surplus), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
 }
 
 func (r reason) index() int {
