@@ -19,7 +19,7 @@ const (
 	MaxLeases   Reason = "max_leases"   // had as many leases as Config.MaxLeases or Conn.SetLeasesLeft allows
 	IdleLimit   Reason = "idle_limit"   // too many idle, for the key or in all
 	Surplus     Reason = "surplus"      // more than the key had in use at once of late
-	Evicted     Reason = "evicted"      // idle, and made room under Config.MaxTotal
+	Evicted     Reason = "evicted"      // idle, and made room: under a limit of Config, or after Config.Scarce or Pool.EvictIdle
 	CloseIdle   Reason = "close_idle"   // Pool.CloseIdle was called
 	Closed      Reason = "pool_closed"  // Pool.Close or Pool.Shutdown was called
 )
@@ -66,7 +66,7 @@ type Config[K comparable, C any] struct {
 	// Close closes c. Required. It is called once for each connection that the
 	// pool closes, and never for one that was Gone or Detached before.
 	//
-	// Except in Pool.Close it runs in a goroutine of the pool, never in that of
+	// Except in Pool.Close and Pool.EvictIdle it runs in a goroutine of the pool, never in that of
 	// whoever ended a lease or called Get: they may hold locks that Close
 	// takes. Connections that are closed by one event are closed one after the
 	// other, so Close should not block for long.
@@ -123,6 +123,13 @@ type Config[K comparable, C any] struct {
 	// fails with a [*WaitError]. A dial that it caused goes on. Zero or negative:
 	// until its context ends.
 	WaitTimeout time.Duration
+
+	// Scarce reports whether a dial failed with err because this process has run
+	// out of something that its open connections hold: descriptors, local ports,
+	// memory. Then up to two idle connections of any key are closed (Evicted), and
+	// when Close has returned for them the dial is tried again, three times at
+	// most. Without an idle connection it fails. nil: there are no such errors.
+	Scarce func(err error) bool
 
 	// IdleTimeout is how long a connection may be idle. Zero or negative: no
 	// limit.

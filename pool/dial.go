@@ -60,7 +60,7 @@ func (p *Pool[K, C]) runDial(ctx context.Context, c *Conn[K, C], cancel context.
 		cancel()
 		p.dialEnded(c, value, slots, err)
 	}()
-	value, slots, err = p.cfg.Dial(ctx, c.origin.key, c)
+	value, slots, err = p.dialPatiently(ctx, c)
 }
 
 // dialEnded takes in what Dial returned.
