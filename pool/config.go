@@ -82,6 +82,14 @@ type Config[K comparable, C any] struct {
 	// whoever waits longest, of its own key or of such a one.
 	MaxPerKey, MaxTotal int
 
+	// MinPerKey is how many connections a key keeps open, in use or idle, as far
+	// as the limits allow, while it is in use: until ten minutes, or IdleTimeout if
+	// that is less, after its last lease. What it has lost is replaced at once, as
+	// often as that is in a second, unless its last dial failed. What is about to
+	// reach MaxAge is replaced before, where the pool sees it in time. It begins
+	// with a key's first Get. Zero or negative: none.
+	MinPerKey int
+
 	// MaxIdlePerKey and MaxIdle limit the connections without a lease, for one
 	// key and in all. The least recently used ones are closed (IdleLimit).
 	// Zero: no limit. Negative: none is kept.
@@ -174,6 +182,7 @@ func (c Config[K, C]) withDefaults() (Config[K, C], error) {
 		return c, errors.New("pool: Config.Close is nil")
 	}
 	c.MaxPerKey = limit(c.MaxPerKey, math.MaxInt, math.MaxInt)
+	c.MinPerKey = max(c.MinPerKey, 0)
 	c.MaxTotal = limit(c.MaxTotal, math.MaxInt, math.MaxInt)
 	c.MaxIdlePerKey = limit(c.MaxIdlePerKey, math.MaxInt, 0)
 	c.MaxIdle = limit(c.MaxIdle, math.MaxInt, 0)

@@ -40,6 +40,7 @@ type Conn[K comparable, C any] struct {
 	maxAge    time.Duration // its share of Config.MaxAge
 	offered   time.Duration // how long it may be idle and still be leased
 	kept      time.Duration // how long it may be idle, not less than offered
+	leaving   bool          // it is open, and retired, or parked, or about to be too old
 	parked    bool          // it is idle, and was so for too long to be leased
 	left      int           // how many leases it still gives
 	due       time.Duration // when it is looked at, on the monotonic clock
@@ -236,6 +237,7 @@ func (p *Pool[K, C]) retireLocked(c *Conn[K, C], why Reason) {
 	if c.phase == dialing {
 		return
 	}
+	c.leaveLocked()
 	c.origin.free.drop(c)
 	c.settledLocked()
 	p.dropDueLocked(c)
@@ -266,6 +268,10 @@ func (p *Pool[K, C]) removeLocked(c *Conn[K, C]) {
 	if c.parked {
 		c.parked = false
 		o.parked--
+	}
+	if c.leaving {
+		c.leaving = false
+		o.leaving--
 	}
 	if c.leased > 0 {
 		o.pace.count(p.now().mono, o.leases)

@@ -83,6 +83,6 @@ func (p *Pool[K, C]) shrinkLocked(now instant) {
 
 // surplusLocked is how many of o's idle connections are to be closed now.
 func (o *origin[K, C]) surplusLocked() int {
-	excess := min(o.open-o.demand.peak(), o.idle.n)
+	excess := min(o.open-max(o.demand.peak(), o.pool.cfg.MinPerKey), o.idle.n)
 	return (max(excess, 0) + 7) / 8
 }

@@ -13,6 +13,7 @@ var errDialAborted = errors.New("pool: Config.Dial did not return")
 // dial is a Dial under way. The pool's mutex guards it.
 type dial[K comparable, C any] struct {
 	cause     *waiter[K, C] // the waiter that it was started for, nil once that has its answer
+	spare     bool          // it was started for nobody who waits
 	began     uint64        // the number of the youngest waiter when it began
 	cancel    context.CancelFunc
 	cancelled bool
@@ -26,11 +27,15 @@ func (p *Pool[K, C]) startDialLocked(o *origin[K, C]) {
 	if w == nil {
 		panic("BUG: pool: a dial is wanted but every waiter has one")
 	}
+	w.dial = p.dialLocked(w.ctx, o, w)
+}
+
+// dialLocked starts a dial for o, caused by w or by nobody who waits.
+func (p *Pool[K, C]) dialLocked(ctx context.Context, o *origin[K, C], w *waiter[K, C]) *dial[K, C] {
 	// Nothing of the caller's runs here, although the mutex is held: WithoutCancel
-	// hides the Done of w.ctx.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
-	d := &dial[K, C]{cause: w, began: p.lastWaiter, cancel: cancel}
-	w.dial = d
+	// hides the Done of ctx.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d := &dial[K, C]{cause: w, spare: w == nil, began: p.lastWaiter, cancel: cancel}
 	if o.open+o.dialing >= p.cfg.MaxPerKey {
 		p.closeLocked(o.parkedLocked(), Evicted)
 	}
@@ -48,6 +53,7 @@ func (p *Pool[K, C]) startDialLocked(o *origin[K, C]) {
 	o.pace.debt = 0
 	p.dials.Add(1)
 	go p.runDial(ctx, c, cancel) // ends when Dial returns
+	return d
 }
 
 func (p *Pool[K, C]) runDial(ctx context.Context, c *Conn[K, C], cancel context.CancelFunc) {
@@ -153,6 +159,11 @@ func (p *Pool[K, C]) failLocked(c *Conn[K, C], d *dial[K, C], f failure) {
 	o.failures++
 	if d.timer != nil {
 		d.timer.Stop()
+	}
+	if d.spare {
+		// Those who wait get dials of their own now.
+		o.warmedLocked(f.err, everyWarmer)
+		return
 	}
 	if o.open == 0 && f.timeout {
 		// Behind a black hole every dial takes the full time limit. Those who saw

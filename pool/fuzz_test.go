@@ -28,6 +28,7 @@ func (s *script) config() Config[string, *wire] {
 	alone, perKey, wait := s.next(3), s.next(4), s.next(4)
 	failsAll := []func(error) bool{nil, func(error) bool { return true }}
 	return Config[string, *wire]{
+		MinPerKey:        []int{0, 0, 0, 2}[s.next(4)],
 		MaxPerKey:        small[s.next(5)],
 		MaxTotal:         small[s.next(5)],
 		MaxIdlePerKey:    idle[s.next(5)],

@@ -102,7 +102,7 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 		o.demand.note(o.inUseLocked())
 	}
 	o.pace.count(now.mono, o.leases)
-	c.taken = now.mono
+	c.taken, o.used = now.mono, now.mono
 	c.leased++
 	o.leases++
 	p.leases++

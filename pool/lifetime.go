@@ -76,6 +76,7 @@ func (p *Pool[K, C]) parkLocked(c *Conn[K, C]) {
 	c.parked = true
 	c.origin.parked++
 	c.origin.free.drop(c)
+	c.leaveLocked()
 	p.kickLocked(c.origin)
 }
 
@@ -97,9 +98,13 @@ func (p *Pool[K, C]) lookLocked(now instant) {
 		if early {
 			return
 		}
-		if p.usableLocked(c, now) || c.parked {
-			p.dueLocked(c, now)
+		if !p.usableLocked(c, now) && !c.parked {
+			continue
 		}
+		if lead := c.lead(); lead > 0 && now.since(c.born) >= c.maxAge-lead {
+			c.leaveLocked() // its replacement is dialed, and it serves meanwhile
+		}
+		p.dueLocked(c, now)
 	}
 }
 
@@ -109,7 +114,7 @@ func (p *Pool[K, C]) lookLocked(now instant) {
 // more, so this is not done anew with each lease: it is looked at too early
 // sometimes, once in that time.
 func (p *Pool[K, C]) dueLocked(c *Conn[K, C], now instant) {
-	at := after(c.born.mono, c.maxAge)
+	at := after(c.born.mono, c.maxAge-c.lead())
 	patience := c.offered
 	if c.parked {
 		patience = c.kept

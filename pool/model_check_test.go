@@ -14,6 +14,10 @@ func (m *model) checkDials() {
 			continue
 		}
 		waiting := m.waiting(c.key)
+		if c.cause == 0 {
+			m.checkSpare(c)
+			continue
+		}
 		gaveUp := m.gaveUp[c.cause] == m.step // after the dial was started
 		if !gaveUp && !slices.ContainsFunc(waiting, func(g *mGet) bool { return g.number == c.cause }) {
 			m.t.Fatalf("a dial for %q was started for Get %d, which does not wait", c.key, c.cause)
@@ -23,7 +27,9 @@ func (m *model) checkDials() {
 				m.t.Fatalf("a dial for %q was started for Get %d before Get %d had one", c.key, c.cause, g.number)
 			}
 		}
-		if (m.of(c.key, isComing)-1)*max(1, m.slotsSeen[c.key]) >= len(waiting) && !gaveUp {
+		// Those that nobody waits for are started after the others.
+		before := func(c *mConn) bool { return isComing(c) && (c.cause != 0 || c.started != m.step) }
+		if (m.of(c.key, before)-1)*max(1, m.slotsSeen[c.key]) >= len(waiting) && !gaveUp {
 			m.t.Fatalf("a dial for %q was started although the others would do for %d", c.key, len(waiting))
 		}
 		if m.of(c.key, func(c *mConn) bool { return isSettling(c) && !m.aged(c) }) > 0 {
@@ -123,19 +129,6 @@ func (m *model) checkProgress() {
 			m.t.Fatalf("key %q: %d wait although a dial could start (slots seen: %d)", key, waiting, m.slotsSeen[key])
 		}
 	}
-}
-
-// mayHold reports whether the waiters of key, for whom a dial could start, may
-// still be left to wait for what is in use.
-func (m *model) mayHold(key string) bool {
-	p := m.pace(key)
-	if m.cfg.Eager || p.dial == 0 || !p.freed {
-		return false
-	}
-	if p.held.IsZero() {
-		p.held = time.Now()
-	}
-	return time.Since(p.held) <= 4*p.dial+leastAlarm
 }
 
 func (m *model) mayDial(key string, waiting int) bool {

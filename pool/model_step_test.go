@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"time"
 )
@@ -22,6 +21,7 @@ var steps = []func(m *model, s *script){
 	(*model).stepSetIdleLimit,
 	(*model).stepSetLeasesLeft,
 	(*model).stepGone,
+	(*model).stepWarm,
 	(*model).stepCancel,
 	(*model).stepAdvance, (*model).stepAdvance,
 	(*model).stepBurst,
@@ -149,7 +149,7 @@ func (m *model) stepFail(s *script) {
 func (m *model) failed(c *mConn, err timeoutError) {
 	var failing []*mGet
 	for _, g := range m.waiting(c.key) {
-		if g.number <= c.began {
+		if g.number <= c.began && c.cause != 0 {
 			failing = append(failing, g)
 		}
 	}
@@ -291,38 +291,6 @@ func (m *model) stepConnRetire(s *script) {
 		c.pc.Retire("by its handle")
 		m.observe(nil, nil)
 	}
-}
-
-func (m *model) stepSetIdleLimit(s *script) {
-	c, ok := one(s, m.conns)
-	durations := []time.Duration{-1, time.Millisecond, 500 * time.Millisecond, 3 * time.Second}
-	offer, keep := durations[s.next(4)], durations[s.next(4)]
-	if !ok {
-		return
-	}
-	if m.aged(c) && !c.dialing() {
-		m.retire(c, MaxAge)
-	}
-	c.offered = min(limit(offer, maxDuration, maxDuration), m.cfg.IdleTimeout)
-	c.kept = max(c.offered, min(limit(keep, maxDuration, maxDuration), m.cfg.IdleTimeout))
-	c.pc.SetIdleLimit(offer, keep)
-	m.observe(nil, nil)
-}
-
-func (m *model) stepSetLeasesLeft(s *script) {
-	c, ok := one(s, m.conns)
-	n := s.next(4) - 1
-	if !ok {
-		return
-	}
-	switch c.left = n; n {
-	case -1:
-		c.left = math.MaxInt
-	case 0:
-		m.retire(c, MaxLeases)
-	}
-	c.pc.SetLeasesLeft(n)
-	m.observe(nil, nil)
 }
 
 func (m *model) stepGone(s *script) {

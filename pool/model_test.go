@@ -1,8 +1,6 @@
 package pool
 
 import (
-	"context"
-	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -27,6 +25,7 @@ type model struct {
 	gets       []*mGet // waiting, oldest first
 	leases     []*mLease
 	ended      []*mLease
+	warms      []*mWarm // that have not returned
 	slotsSeen  map[string]int
 	failures   map[string]int  // dials that failed since one succeeded
 	dialFailed map[string]bool // since the key became known
@@ -69,27 +68,6 @@ type mConn struct {
 	born      time.Time
 }
 
-// mPace is what can be known of a key's pace.
-type mPace struct {
-	dial  time.Duration // the longest that a dial took until it could be leased
-	freed bool          // a slot was freed
-	held  time.Time     // since when waiters have had no dial although one may start; zero: not now
-}
-
-// pace returns what is known of key's pace.
-func (m *model) pace(key string) *mPace {
-	if m.paces[key] == nil {
-		m.paces[key] = new(mPace)
-	}
-	return m.paces[key]
-}
-
-// leasable notes that c, dialed or settled just now, can be leased.
-func (m *model) leasable(c *mConn) {
-	p := m.pace(c.key)
-	p.dial = max(p.dial, time.Since(c.dialed))
-}
-
 type mGet struct {
 	*pending
 	key      string
@@ -115,11 +93,6 @@ func (m *model) free(c *mConn) int {
 
 func (m *model) aged(c *mConn) bool {
 	return m.cfg.MaxAge < maxDuration && time.Since(c.born) >= c.pc.maxAge
-}
-
-// outstayed reports whether c was idle for too long to be offered.
-func outstayed(c *mConn) bool {
-	return c.idle && (c.parked || time.Since(c.idleSince) >= c.offered)
 }
 
 // of counts what f holds for among the connections of key; "" is any key.
@@ -178,8 +151,9 @@ func (m *model) observe(failing []*mGet, want error) {
 		m.cancelUnwanted()
 	}
 	m.takeDials()
-	m.forgetKeys()
 	m.checkDials()
+	m.takeWarms()
+	m.forgetKeys()
 	m.checkStats()
 	m.checkLimits()
 	m.checkProgress()
@@ -206,21 +180,6 @@ func (m *model) takeFailures(failing []*mGet, want error) {
 			m.gets = slices.DeleteFunc(m.gets, func(other *mGet) bool { return other == g })
 		}
 	}
-}
-
-// mayFail reports whether g had a reason of its own to fail.
-func (m *model) mayFail(g *mGet) bool {
-	var gaveUp *WaitError
-	switch {
-	case g.err == context.DeadlineExceeded:
-		return !g.deadline.IsZero() && time.Until(g.deadline) <= 0
-	case !errors.As(g.err, &gaveUp):
-		return false
-	case gaveUp.Need == 0:
-		return gaveUp.Waited == m.cfg.WaitTimeout && time.Since(g.since) >= gaveUp.Waited
-	}
-	// Passed over, for one who came later.
-	return !g.deadline.IsZero() && gaveUp.Left < gaveUp.Need && gaveUp.Waiting > 0
 }
 
 // takeLeases takes in what Gets were served. They are looked at oldest first: a
@@ -291,16 +250,6 @@ func (m *model) takeIdle() {
 			c.idle, c.idleSince, c.idleOrder = true, time.Now(), m.step
 		}
 	}
-}
-
-// takeParked notes whether the pool offers c no more, and whether it may.
-func (m *model) takeParked(c *mConn) {
-	m.t.Helper()
-	parked := inside(m.r, func(*Pool[string, *wire]) bool { return c.pc.parked })
-	if parked && !c.parked && !outstayed(c) {
-		m.t.Fatalf("%v is not offered any more, want it offered for %v: %+v", c.wire, c.offered, c)
-	}
-	c.parked = c.parked || parked
 }
 
 // takeCloses takes in what was closed, and whether there was a reason.
@@ -396,6 +345,8 @@ func (m *model) takeDials() {
 			if !c.cancelled {
 				m.t.Fatalf("the dial for %q, caused by Get %d, ended by itself", c.key, c.cause)
 			}
+			m.dialFailed[c.key] = true
+			m.failures[c.key]++
 			m.forget(c)
 		}
 	}
@@ -405,7 +356,7 @@ func (m *model) takeDials() {
 			continue
 		}
 		cause, _ := call.ctx.Value(ctxKey{}).(int)
-		m.conns = append(m.conns, &mConn{key: call.key, pc: call.pc, call: call, began: m.lastGet, cause: cause, started: m.step, dialed: time.Now(),
+		m.conns = append(m.conns, &mConn{key: call.key, pc: call.pc, call: call, began: m.lastGet, cause: cause, started: m.step, dialed: call.began,
 			left: m.cfg.MaxLeases, offered: m.cfg.IdleTimeout, kept: m.cfg.IdleTimeout})
 		m.pace(call.key).held = time.Time{}
 	}
@@ -434,7 +385,7 @@ func (m *model) mostRecent(key string) *mConn {
 // forgetKeys forgets what was known of keys with nothing left.
 func (m *model) forgetKeys() {
 	for _, key := range m.keys() {
-		if m.of(key, func(*mConn) bool { return true }) == 0 && len(m.waiting(key)) == 0 {
+		if m.of(key, func(*mConn) bool { return true }) == 0 && len(m.waiting(key)) == 0 && !m.warming(key) {
 			delete(m.slotsSeen, key)
 			delete(m.dialFailed, key)
 			delete(m.failures, key)

@@ -19,6 +19,7 @@ type origin[K comparable, C any] struct {
 	cancelled int // of dialing, those whose context was cancelled
 	slow      int // of dialing, those that take long and were not cancelled
 	failures  int // dials that failed since one succeeded
+	leaving   int // of open, those that are retired, not offered any more, or too old soon
 	parked    int // of open, those that are idle and not offered any more
 	settling  int // of open, those whose slots are not known yet
 	leases    int
@@ -26,13 +27,18 @@ type origin[K comparable, C any] struct {
 	waiters  list[waiter[K, C]] // oldest first
 	undialed list[waiter[K, C]] // of waiters, those that have no dial of their own, oldest first
 
+	warmers   list[warmer[K, C]]
+	used      time.Duration // when somebody came last, on the monotonic clock; before 0: nobody has
+	replacing time.Duration // when replaced was counted from, on the monotonic clock
+	replaced  int           // dials for Config.MinPerKey since then
+
 	demand  demand
 	pace    pace
 	alarm   *time.Timer   // rings when waiting has cost as much as a dial would, nil before it is set first
 	alarmed bool          // whether it runs
 	alarmAt time.Duration // when it rings, on the monotonic clock
 
-	inDirty, inWanting, inSwollen links[origin[K, C]]
+	inDirty, inWanting, inSwollen, inWarming links[origin[K, C]]
 }
 
 // blankOrigin is what the origins of a pool are copied from. An accessor of a
@@ -40,9 +46,11 @@ type origin[K comparable, C any] struct {
 func blankOrigin[K comparable, C any](p *Pool[K, C]) origin[K, C] {
 	return origin[K, C]{
 		pool:     p,
+		used:     -1,
 		conns:    list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
 		free:     list[Conn[K, C]]{links: (*Conn[K, C]).freeLinks},
 		idle:     list[Conn[K, C]]{links: (*Conn[K, C]).keyIdleLinks},
+		warmers:  list[warmer[K, C]]{links: (*warmer[K, C]).warmerLinks},
 		waiters:  list[waiter[K, C]]{links: (*waiter[K, C]).queueLinks},
 		undialed: list[waiter[K, C]]{links: (*waiter[K, C]).undialedLinks},
 	}
@@ -60,11 +68,12 @@ func (p *Pool[K, C]) newOriginLocked(key K, alone bool) *origin[K, C] {
 
 func (o *origin[K, C]) dirtyLinks() *links[origin[K, C]]   { return &o.inDirty }
 func (o *origin[K, C]) wantingLinks() *links[origin[K, C]] { return &o.inWanting }
+func (o *origin[K, C]) warmingLinks() *links[origin[K, C]] { return &o.inWarming }
 func (o *origin[K, C]) swollenLinks() *links[origin[K, C]] { return &o.inSwollen }
 
 // emptyLocked reports whether nothing is left of o.
 func (o *origin[K, C]) emptyLocked() bool {
-	return o.open+o.dialing+o.waiters.n == 0
+	return o.open+o.dialing+o.waiters.n+o.warmers.n == 0
 }
 
 // cancelDialsLocked cancels the dials of o. Until they return they count

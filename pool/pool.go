@@ -49,6 +49,7 @@ type Pool[K comparable, C any] struct {
 	dirty   list[origin[K, C]] // something changed that bears on dials: to be reviewed
 	wanting list[origin[K, C]] // want a dial and wait for room under Config.MaxTotal, longest first
 
+	warming list[origin[K, C]] // have a Warm that waits
 	swollen list[origin[K, C]] // have more connections than are kept anyway, unless Config.IdleWindow is off
 	tick    time.Duration      // when they are looked at next, on the monotonic clock
 	turned  time.Duration      // when the current window of demand began
@@ -83,6 +84,7 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 		closing: list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
 		dirty:   list[origin[K, C]]{links: (*origin[K, C]).dirtyLinks},
 		wanting: list[origin[K, C]]{links: (*origin[K, C]).wantingLinks},
+		warming: list[origin[K, C]]{links: (*origin[K, C]).warmingLinks},
 		swollen: list[origin[K, C]]{links: (*origin[K, C]).swollenLinks},
 		swept:   -sweepGap,
 	}
@@ -204,7 +206,9 @@ func (p *Pool[K, C]) Each(f func(key K, s Stats)) {
 	p.mu.Lock()
 	all := make([]entry, 0, len(p.origins))
 	for _, o := range p.origins {
-		all = append(all, entry{o.key, o.statsLocked()})
+		if s := o.statsLocked(); s != (Stats{}) {
+			all = append(all, entry{o.key, s})
+		}
 	}
 	p.mu.Unlock()
 	for _, e := range all {

@@ -32,6 +32,7 @@ type call struct {
 	ctx    context.Context
 	key    string
 	pc     *Conn[string, *wire]
+	began  time.Time
 	answer chan answer
 }
 
@@ -100,7 +101,7 @@ func newRig(t *testing.T, cfg Config[string, *wire]) *rig {
 }
 
 func (r *rig) dial(ctx context.Context, key string, pc *Conn[string, *wire]) (*wire, int, error) {
-	c := &call{rig: r, ctx: ctx, key: key, pc: pc, answer: make(chan answer)}
+	c := &call{rig: r, ctx: ctx, key: key, pc: pc, began: time.Now(), answer: make(chan answer)}
 	r.mu.Lock()
 	r.calls = append(r.calls, c)
 	r.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 )
 
 // CloseIdle closes the connections without a lease. Those that fall idle later
-// are closed too, until the next Get. It cancels the dials of keys that nobody
-// waits for. It returns without waiting for Config.Close.
+// are closed too, until the next Get or Warm. It cancels the dials of keys that
+// nobody waits for, and Warms fail with context.Canceled. It returns without waiting for Config.Close.
 func (p *Pool[K, C]) CloseIdle() {
 	p.mu.Lock()
 	defer p.unlock()
@@ -17,9 +17,11 @@ func (p *Pool[K, C]) CloseIdle() {
 	p.closeIdle = true
 	p.closeIdleLocked(CloseIdle)
 	for _, o := range p.origins {
+		o.warmedLocked(context.Canceled, everyWarmer)
 		if o.waiters.n == 0 {
 			o.cancelDialsLocked()
 		}
+		p.kickLocked(o)
 	}
 }
 
@@ -109,6 +111,8 @@ func (p *Pool[K, C]) closeOriginLocked(o *origin[K, C]) {
 	for w := o.waiters.first; w != nil; w = o.waiters.first {
 		p.answerLocked(w, nil, ErrClosed)
 	}
+	o.warmedLocked(ErrClosed, everyWarmer)
+	p.kickLocked(o)
 	o.cancelDialsLocked()
 	for c := o.conns.first; c != nil; {
 		next := o.conns.after(c)

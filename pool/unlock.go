@@ -52,11 +52,22 @@ func (p *Pool[K, C]) startDialsLocked() {
 		}
 		o := p.wanting.first
 		if o == nil || !p.mayDialLocked() || !p.roomLocked() {
+			p.warmLocked()
 			return
 		}
 		p.wanting.remove(o)
 		p.startDialLocked(o)
 		p.kickLocked(o)
+	}
+}
+
+// warmLocked starts the dials of Warms that the dials of others have held up.
+func (p *Pool[K, C]) warmLocked() {
+	for o := p.warming.first; o != nil; {
+		next := p.warming.after(o)
+		p.spareLocked(o)
+		p.forgetLocked(o)
+		o = next
 	}
 }
 
@@ -71,6 +82,12 @@ func (p *Pool[K, C]) reviewLocked(o *origin[K, C]) {
 	case !p.wanting.has(o):
 		p.wanting.pushBack(o)
 	}
+	p.spareLocked(o)
+	p.forgetLocked(o)
+}
+
+// forgetLocked forgets o if nothing is left of it.
+func (p *Pool[K, C]) forgetLocked(o *origin[K, C]) {
 	if o.emptyLocked() {
 		delete(p.origins, o.key)
 	}

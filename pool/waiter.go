@@ -34,6 +34,7 @@ func (p *Pool[K, C]) enqueueLocked(ctx context.Context, o *origin[K, C]) *waiter
 	p.lastWaiter++
 	now := p.now().mono
 	o.pace.count(now, o.leases)
+	o.used = now
 	w := &waiter[K, C]{origin: o, ctx: ctx, number: p.lastWaiter, since: now, ready: make(chan struct{})}
 	o.waiters.pushBack(w)
 	o.undialed.pushBack(w)
