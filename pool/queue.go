@@ -15,6 +15,7 @@ type QueueFullError struct {
 	Open, Dialing int  // connections that are open, dials that run
 }
 
+// Error tells the figures.
 func (e *QueueFullError) Error() string {
 	who := "all keys"
 	if e.PerKey {
@@ -35,6 +36,7 @@ type WaitError struct {
 	Open, Dialing int           // the key's connections that are open, and its dials that run
 }
 
+// Error tells the figures, and why there was no more time.
 func (e *WaitError) Error() string {
 	why := ""
 	if e.Need > 0 {

@@ -46,6 +46,7 @@ func (a *attempt) do() (*http.Response, error) {
 		return nil, err
 	}
 	a.x.t.count.exchange(a.conn)
+	a.conn.heard(resp)
 	if a.conn.http2 {
 		a.conn.settle()
 	} else if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusProxyAuthRequired {

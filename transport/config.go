@@ -92,7 +92,43 @@ type Config struct {
 	// holds nobody up. Zero: 8.
 	MaxDialsPerHost int
 
-	// IdleConnTimeout closes a connection that has been idle for so long.
+	// MaxDials limits how many connections are being dialed at the same time in
+	// all, in the same way. Zero: 256.
+	MaxDials int
+
+	// MinConnsPerHost is how many connections an origin keeps open, in use or
+	// idle, as far as the limits allow, while it is in use: until ten minutes, or
+	// IdleConnTimeout if that is less, after its last request. See also
+	// [Transport.Warm]. Zero or negative: none.
+	MinConnsPerHost int
+
+	// IdleWindow sizes what is idle by demand. An origin keeps as many
+	// connections as it had in use at once in the current window or the two
+	// before, and two in any case; what is idle beyond that is closed little by
+	// little, half of it within a window. Zero: 10 s. Negative: whatever the
+	// demand, connections stay until another limit ends them.
+	IdleWindow time.Duration
+
+	// MaxWaiters and MaxWaitersPerHost limit how many requests wait for a
+	// connection, in all and per origin. One more fails with a
+	// *pool.QueueFullError. Zero or negative: no limit.
+	MaxWaiters, MaxWaitersPerHost int
+
+	// WaitTimeout is how long a request waits for a connection at most, dials
+	// included; then it fails with a *pool.WaitError, which is a timeout. Zero or
+	// negative: until its context ends. Either way a request whose deadline is
+	// nearer than any exchange with its origin was short is passed over when a
+	// connection comes free that another one could use in time.
+	WaitTimeout time.Duration
+
+	// MaxRequestsPerConn retires a connection after so many requests. Zero or
+	// negative: no limit but what the peer says (Keep-Alive: max=) or was seen to
+	// allow.
+	MaxRequestsPerConn int
+
+	// IdleConnTimeout closes a connection that has been idle for so long. A peer
+	// that says Keep-Alive: timeout=, or that was seen to close idle connections
+	// after some other time, is not kept waiting that long.
 	// Zero: the Template's; negative: never.
 	IdleConnTimeout time.Duration
 
@@ -105,8 +141,8 @@ type Config struct {
 // limits are a Config's with the Template's filled in, in package pool's terms
 // (zero: no limit, negative: none).
 type limits struct {
-	perHost, total, idlePerHost, idle, dials int
-	idleTimeout, age                         time.Duration
+	perHost, total, idlePerHost, idle, dialsPerHost int
+	idleTimeout, age                                time.Duration
 }
 
 // ConfigError reports a Config that New refused.
@@ -132,6 +168,12 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxConnsPerHost > 0 && cfg.MaxIdleConnsPerHost > cfg.MaxConnsPerHost {
 		return &ConfigError{"MaxIdleConnsPerHost", fmt.Sprintf("%d idle connections are more than MaxConnsPerHost allows in all (%d)", cfg.MaxIdleConnsPerHost, cfg.MaxConnsPerHost)}
+	}
+	if cfg.MaxConnsPerHost > 0 && cfg.MinConnsPerHost > cfg.MaxConnsPerHost {
+		return &ConfigError{"MinConnsPerHost", fmt.Sprintf("%d connections are more than MaxConnsPerHost allows (%d)", cfg.MinConnsPerHost, cfg.MaxConnsPerHost)}
+	}
+	if cfg.MaxWaiters > 0 && cfg.MaxWaitersPerHost > cfg.MaxWaiters {
+		return &ConfigError{"MaxWaitersPerHost", fmt.Sprintf("%d waiting for one host are more than MaxWaiters allows for all (%d)", cfg.MaxWaitersPerHost, cfg.MaxWaiters)}
 	}
 	if cfg.Dialer != nil {
 		if err := cfg.Dialer.Validate(); err != nil {
@@ -166,13 +208,13 @@ func (cfg *Config) checkTemplate() error {
 
 func (cfg *Config) limits(tmpl *http.Transport) limits {
 	l := limits{
-		perHost:     orTemplate(cfg.MaxConnsPerHost, tmpl.MaxConnsPerHost),
-		total:       max(cfg.MaxConns, 0),
-		idlePerHost: orKept(cfg.MaxIdleConnsPerHost, tmpl.MaxIdleConnsPerHost),
-		idle:        orTemplate(cfg.MaxIdleConns, tmpl.MaxIdleConns),
-		dials:       cfg.MaxDialsPerHost,
-		idleTimeout: orTemplate(cfg.IdleConnTimeout, tmpl.IdleConnTimeout),
-		age:         max(cfg.MaxConnAge, 0),
+		perHost:      orTemplate(cfg.MaxConnsPerHost, tmpl.MaxConnsPerHost),
+		total:        max(cfg.MaxConns, 0),
+		idlePerHost:  orKept(cfg.MaxIdleConnsPerHost, tmpl.MaxIdleConnsPerHost),
+		idle:         orTemplate(cfg.MaxIdleConns, tmpl.MaxIdleConns),
+		dialsPerHost: cfg.MaxDialsPerHost,
+		idleTimeout:  orTemplate(cfg.IdleConnTimeout, tmpl.IdleConnTimeout),
+		age:          max(cfg.MaxConnAge, 0),
 	}
 	if tmpl.DisableKeepAlives {
 		l.idlePerHost = -1

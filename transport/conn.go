@@ -25,11 +25,12 @@ type conn struct {
 	http2 bool
 	cc    *http.ClientConn
 
-	busy       atomic.Bool            // HTTP/1: an exchange runs on it
-	used       atomic.Bool            // an exchange was attempted
-	served     atomic.Bool            // an exchange succeeded
-	ready      atomic.Bool            // HTTP/2: cc is set
-	settled    atomic.Bool            // HTTP/2: the peer's limit on streams is known
+	busy       atomic.Bool // HTTP/1: an exchange runs on it
+	used       atomic.Bool // an exchange was attempted
+	served     atomic.Bool // an exchange succeeded
+	ready      atomic.Bool // HTTP/2: cc is set
+	settled    atomic.Bool // HTTP/2: the peer's limit on streams is known
+	life       lifetime
 	slots      sync.Mutex             // held while the pool is told of streams
 	rechecking atomic.Bool            // a recheck is due
 	reason     atomic.Pointer[reason] // why it is being closed; the first one said counts
@@ -52,6 +53,7 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 	c.wire.unfinished = c.unfinished
 	if !c.http2 {
 		c.wire.busy = &c.busy
+		c.life.lesson = t.lessons.of(o)
 	}
 	if c.http2 {
 		// Before the peer's settings, net/http takes 100 streams for allowed,
@@ -123,6 +125,7 @@ func (c *conn) onClose(record dialer.CloseRecord) {
 		why = *r
 	}
 	c.t.count.closed(record, why)
+	c.life.ended(why)
 	c.entry.Load().Gone()
 }
 

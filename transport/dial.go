@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"syscall"
 	"time"
 
 	"github.com/stayopen-go/stayopen/dialer"
@@ -242,4 +243,11 @@ func failsAll(err error) bool {
 	)
 	return errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &cert) ||
 		errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, io.EOF)
+}
+
+// scarce reports whether a dial failed for want of what idle connections hold:
+// descriptors, or local ports.
+func scarce(err error) bool {
+	return errors.Is(err, dialer.ErrFilesExhausted) || errors.Is(err, dialer.ErrPortsExhausted) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }

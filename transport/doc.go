@@ -98,7 +98,9 @@
 //     also by a dial whose own request has gone. A dial's error goes to the request
 //     that caused it, or to one that has waited as long. While nothing is open, one
 //     that timed out fails all that waited for it, and after 8 failures in a row
-//     (of the network, TLS or DNS) one fails all that wait without a dial.
+//     (of the network, TLS or DNS) one fails all that wait without a dial. Where
+//     experience says that a connection in use comes free before a dial would be
+//     done, a request waits for that first.
 //  3. Where HTTP/2 is possible, one connection is dialed first and the protocol
 //     learned from it, instead of one for each waiting request; and the peer's
 //     limit on streams is known before a second stream is opened.
@@ -135,4 +137,9 @@
 //  14. TLS sessions are resumed; net/http does so only with a ClientSessionCache.
 //  15. Requests that authenticate by NTLM or Negotiate use HTTP/1.1 and have
 //     connections apart from the others'.
+//  16. How many idle connections are kept follows demand (IdleWindow). How long
+//     follows the peer as well: what it says in Keep-Alive, and after what time,
+//     or how many requests, it was seen to close connections of the same origin.
+//  17. A dial that fails for want of descriptors or local ports closes an idle
+//     connection of any origin and is tried again.
 package transport

@@ -100,6 +100,7 @@ func (x *exchange) spoil(why reason, reset bool) {
 // use notes the HTTP/1 connection that the exchange runs on.
 func (x *exchange) use(c *conn) {
 	c.busy.Store(true)
+	c.life.works()
 	x.mu.Lock()
 	x.conn = c
 	x.mu.Unlock()
@@ -116,6 +117,7 @@ func (x *exchange) leave(sound bool) {
 	}
 	c.busy.Store(false)
 	if sound {
+		c.life.rests()
 		c.wire.reset.Store(false)
 		c.reason.Store(nil)
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/stayopen-go/stayopen/dialer"
 	"github.com/stayopen-go/stayopen/pool"
@@ -29,7 +30,10 @@ type Stats struct {
 	TLSHandshakes uint64 // TLS handshakes that succeeded: with targets, and with proxies that are spoken to over TLS
 	TLSResumed    uint64 // of these, how many resumed an earlier session, which costs far less
 
-	TimeWaits    uint64 // closes that left a TIME_WAIT on this host, at most (Linux; elsewhere 0)
+	TimeWaits uint64        // closes that left a TIME_WAIT on this host, at most (Linux; elsewhere 0)
+	Waited    uint64        // attempts that waited for a connection, dials included
+	WaitTime  time.Duration // how long they did, added up
+
 	DrainedBytes uint64 // read from response bodies that were closed early, after gzip was undone
 
 	Open    int // connections open now, without those handed out by an upgrade
@@ -46,6 +50,8 @@ type counters struct {
 	reused, avoided                      atomic.Uint64
 	timeWaits, drained                   atomic.Uint64
 	fullTLS, resumedTLS                  atomic.Uint64
+
+	waits, waitTime atomic.Uint64
 
 	byReason [len(reasons)][len(initiators)]atomic.Uint64
 }
@@ -67,6 +73,12 @@ func (n *counters) handshake(resumed bool) {
 	} else {
 		n.fullTLS.Add(1)
 	}
+}
+
+// waited counts an attempt that had to wait for a connection.
+func (n *counters) waited(d time.Duration) {
+	n.waits.Add(1)
+	n.waitTime.Add(uint64(d))
 }
 
 // closed counts the end of a connection.
@@ -92,6 +104,8 @@ func (t *Transport) Stats() Stats {
 		Reused:        n.reused.Load(),
 		ClosesAvoided: n.avoided.Load(),
 		TimeWaits:     n.timeWaits.Load(),
+		Waited:        n.waits.Load(),
+		WaitTime:      time.Duration(n.waitTime.Load()),
 		DrainedBytes:  n.drained.Load(),
 		Open:          p.Open,
 		Idle:          p.Idle,
@@ -124,12 +138,13 @@ const (
 	reasonProtocol  reason = "protocol"         // HTTP/2: net/http closed it, for a connection error or a lost ping
 	reasonGoAway    reason = "goaway"           // HTTP/2: the peer wants no more streams on it
 	reasonSetup     reason = "setup_failed"     // opened, but TLS or the proxy failed
-	reasonUpgrade   reason = "upgraded"         // handed out by an upgrade or CONNECT, and closed by its receiver or its peer
+	reasonIdle             = reason(pool.IdleTimeout)
+	reasonUpgrade   reason = "upgraded" // handed out by an upgrade or CONNECT, and closed by its receiver or its peer
 )
 
 var reasons = [...]reason{
 	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonPrivate, reasonUnasked, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
-	reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.MaxLeases), reason(pool.IdleLimit), reason(pool.Surplus), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
+	reasonIdle, reason(pool.MaxAge), reason(pool.MaxLeases), reason(pool.IdleLimit), reason(pool.Surplus), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
 }
 
 func (r reason) index() int {

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
@@ -27,6 +28,7 @@ type Transport struct {
 	pool    *connPool
 	metrics *metrics
 	count   counters
+	lessons lessons
 
 	handshakes handshakes
 	offers     offers
@@ -87,7 +89,7 @@ func New(cfg Config) (*Transport, error) {
 		t.maxHeaderBytes = 10 << 20 // net/http's
 	}
 	t.dialTCP, t.dialTLS = dialFuncs(&cfg, tmpl)
-	if err := t.openPool(cfg.limits(tmpl)); err != nil {
+	if err := t.openPool(&cfg, cfg.limits(tmpl)); err != nil {
 		return nil, err
 	}
 	name := cfg.Name
@@ -113,20 +115,28 @@ func effectiveProtocols(tmpl *http.Transport) (p http.Protocols) {
 	return p
 }
 
-func (t *Transport) openPool(l limits) (err error) {
+func (t *Transport) openPool(cfg *Config, l limits) (err error) {
 	t.pool, err = pool.New(pool.Config[origin, *conn]{
-		Dial:           t.dial,
-		Close:          (*conn).close,
-		MaxPerKey:      l.perHost,
-		MaxTotal:       l.total,
-		MaxIdlePerKey:  l.idlePerHost,
-		MaxIdle:        l.idle,
-		MaxDialsPerKey: l.dials,
-		SlowDial:       slowDial,
-		FailsAll:       failsAll,
-		IdleTimeout:    l.idleTimeout,
-		MaxAge:         l.age,
-		DialAlone:      t.mayMultiplex,
+		Dial:             t.dial,
+		Close:            (*conn).close,
+		MaxPerKey:        l.perHost,
+		MaxTotal:         l.total,
+		MaxIdlePerKey:    l.idlePerHost,
+		MaxIdle:          l.idle,
+		MinPerKey:        cfg.MinConnsPerHost,
+		MaxDialsPerKey:   l.dialsPerHost,
+		MaxDials:         cfg.MaxDials,
+		SlowDial:         slowDial,
+		FailsAll:         failsAll,
+		Scarce:           scarce,
+		MaxWaiters:       cfg.MaxWaiters,
+		MaxWaitersPerKey: cfg.MaxWaitersPerHost,
+		WaitTimeout:      cfg.WaitTimeout,
+		IdleWindow:       cfg.IdleWindow,
+		IdleTimeout:      l.idleTimeout,
+		MaxAge:           l.age,
+		MaxLeases:        cfg.MaxRequestsPerConn,
+		DialAlone:        t.mayMultiplex,
 	})
 	return err
 }
@@ -184,6 +194,34 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// Warm opens connections to the origin of the URL, which a GET of it would use,
+// until n are open, idle or not, as far as the limits allow. It returns when they
+// stand (over HTTP/2, when the peer's settings are here, and one may be enough for
+// many requests), with the first error of a dial, with ctx's cause when ctx ends,
+// and with [ErrClosed] after Close or Shutdown. The connections are kept as any
+// other idle ones. n of zero or less opens none.
+func (t *Transport) Warm(ctx context.Context, rawURL string, n int) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
+	if err != nil {
+		return err
+	}
+	if s := req.URL.Scheme; s != "http" && s != "https" || req.URL.Host == "" {
+		return fmt.Errorf("transport: Warm: %q: want an http or https URL with a host", rawURL)
+	}
+	if t.refusing.Load() {
+		return ErrClosed
+	}
+	o, err := t.originOf(req)
+	if err != nil {
+		return err
+	}
+	if err := t.pool.Warm(ctx, o, n); errors.Is(err, pool.ErrClosed) {
+		return ErrClosed
+	} else {
+		return err
+	}
 }
 
 // CloseIdleConnections closes the connections that are idle now, and those that

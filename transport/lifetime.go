@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// lifetime is what an HTTP/1 connection knows of its own end: what the peer has
+// said, and what other connections of its origin have taught. Used by one
+// exchange at a time, and by whoever closes the connection.
+type lifetime struct {
+	lesson *lesson // nil on HTTP/2, which says GOAWAY
+
+	exchanges atomic.Int64 // that have had a response
+	idleSince atomic.Int64 // when the last of them ended, in Unix nanoseconds; 0 while one runs, and before the first
+	announced atomic.Bool  // the peer has said when it will close: there is nothing to learn
+}
+
+// heard takes in what a response says of the connection's future, and tells the
+// pool how long it may be used from now on.
+func (c *conn) heard(resp *http.Response) {
+	l := &c.life
+	n := l.exchanges.Add(1)
+	if l.lesson == nil {
+		return
+	}
+	said := keepAliveOf(resp.Header)
+	if said != (keepAlive{}) || resp.Close {
+		l.announced.Store(true)
+	}
+	idle, exchanges := l.lesson.limits()
+	if said.idle == 0 && said.requests == 0 && idle == 0 && exchanges == 0 {
+		return
+	}
+	entry := c.entry.Load()
+	// Now and then what was only learned is put to the test.
+	test := (idle > 0 || exchanges > 0) && l.lesson.test()
+	if offer := leastOf(said.idle, idle); offer > 0 {
+		keep := time.Duration(0)
+		if test && said.idle == 0 {
+			keep = -1 // until IdleConnTimeout, without being used
+		}
+		entry.SetIdleLimit(offer, keep)
+	}
+	left := said.requests
+	if exchanges > 0 && !test {
+		left = leastOf(left, max(exchanges-int(n), 1))
+		if int(n) >= exchanges {
+			entry.SetLeasesLeft(0)
+			return
+		}
+	}
+	if left > 0 {
+		entry.SetLeasesLeft(left)
+	}
+}
+
+// works notes that an exchange begins, and that the connection had outlived what
+// it did until then.
+func (l *lifetime) works() {
+	since := l.idleSince.Swap(0)
+	if l.lesson == nil || since == 0 {
+		return
+	}
+	idle, exchanges := l.lesson.limits()
+	if n := int(l.exchanges.Load()); idle > 0 && l.idleFor(since) > idle || exchanges > 0 && n >= exchanges {
+		l.lesson.outlived(l.idleFor(since), n)
+	}
+}
+
+// rests notes that an exchange has ended and the connection can go on.
+func (l *lifetime) rests() { l.idleSince.Store(time.Now().UnixNano()) }
+
+func (l *lifetime) idleFor(since int64) time.Duration {
+	return max(0, time.Duration(time.Now().UnixNano()-since))
+}
+
+// ended draws the lesson from a connection's end.
+func (l *lifetime) ended(why reason) {
+	since := l.idleSince.Load()
+	if l.lesson == nil || since == 0 || l.announced.Load() {
+		return
+	}
+	switch why {
+	case reasonPeer:
+		l.lesson.closed(time.Now(), l.idleFor(since), int(l.exchanges.Load()))
+	case reasonIdle:
+		l.lesson.outlived(l.idleFor(since), int(l.exchanges.Load()))
+	}
+}

@@ -1,0 +1,151 @@
+package transport_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stayopen-go/stayopen/internal/netlab"
+	"github.com/stayopen-go/stayopen/pool"
+	"github.com/stayopen-go/stayopen/transport"
+)
+
+func TestPeersWordOnIdleTimeIsObeyed(t *testing.T) {
+	s := serve(t, "h1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Keep-Alive", "timeout=1")
+	}))
+	tr := newTransport(t, transport.Config{Template: s.template("h1")})
+	start := time.Now()
+	mustGet(t, &http.Client{Transport: tr}, s.URL)
+	netlab.Await(t, "the connection is closed before the peer's second is over", func() bool { return tr.Stats().Closed == 1 })
+	if took := time.Since(start); took >= time.Second {
+		t.Errorf("got closed after %v, want before the peer closes", took)
+	}
+}
+
+func TestPeersWordOnRequestsIsObeyed(t *testing.T) {
+	var mu sync.Mutex
+	left := map[string]int{} // by the client's address
+	s := serve(t, "h1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		left[r.RemoteAddr]++
+		if n := 3 - left[r.RemoteAddr]; n > 0 {
+			w.Header().Set("Keep-Alive", fmt.Sprintf("timeout=60, max=%d", n))
+		} else if n < 0 {
+			t.Errorf("got request %d on a connection that takes 3", left[r.RemoteAddr])
+		}
+	}))
+	tr := newTransport(t, transport.Config{Template: s.template("h1")})
+	for range 9 {
+		mustGet(t, &http.Client{Transport: tr}, s.URL)
+	}
+	if got := tr.Stats().Opened; got != 3 {
+		t.Errorf("got %d connections for 9 requests, want 3", got)
+	}
+}
+
+func TestIdleTimeoutOfAServerIsLearned(t *testing.T) {
+	t.Parallel()
+	const timeout = 1600 * time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), IdleTimeout: timeout}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(l)
+	}()
+	t.Cleanup(func() { server.Close(); <-served })
+	tr := newTransport(t, transport.Config{})
+	ages := make([]time.Duration, 5)
+	for i := range ages {
+		mustGet(t, &http.Client{Transport: tr}, "http://"+l.Addr().String())
+		start := time.Now()
+		netlab.Await(t, "the idle connection is closed", func() bool { return tr.Stats().Closed == uint64(i+1) })
+		ages[i] = time.Since(start)
+	}
+	t.Logf("a server that closes after %v: closed after %v", timeout, ages)
+	for i, age := range ages {
+		if byUs := age < timeout-100*time.Millisecond; byUs != (i >= 3) {
+			t.Errorf("connection %d was closed after %v, want the first three closed by the server and those after them before it", i, age)
+		}
+	}
+}
+
+func TestRequestLimitRetiresConnections(t *testing.T) {
+	inModes(t, func(t *testing.T, mode string) {
+		s := serve(t, mode, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		tr := newTransport(t, transport.Config{Template: s.template(mode), MaxRequestsPerConn: 4})
+		for range 20 {
+			mustGet(t, &http.Client{Transport: tr}, s.URL)
+		}
+		if got := tr.Stats().Opened; got != 5 {
+			t.Errorf("got %d connections for 20 requests, want 5", got)
+		}
+	})
+}
+
+func TestWarmOpensConnectionsThatRequestsThenFind(t *testing.T) {
+	inModes(t, func(t *testing.T, mode string) {
+		s := serve(t, mode, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		tr := newTransport(t, transport.Config{Template: s.template(mode)})
+		if err := tr.Warm(t.Context(), s.URL+"/path", 3); err != nil {
+			t.Fatal(err)
+		}
+		got := tr.Stats()
+		if got.Open != 3 || got.Idle != 3 || got.Requests != 0 {
+			t.Errorf("got %+v, want 3 open and idle, and no request", got)
+		}
+		mustGet(t, &http.Client{Transport: tr}, s.URL)
+		if got := tr.Stats(); got.Opened != 3 || got.Waited != 0 {
+			t.Errorf("got %d opened and %d waits, want the request on what was warm", got.Opened, got.Waited)
+		}
+		for _, bad := range []string{"ftp://host/", "/path", "http://", "::"} {
+			if err := tr.Warm(t.Context(), bad, 1); err == nil {
+				t.Errorf("%q: got no error", bad)
+			}
+		}
+		tr.Close()
+		if err := tr.Warm(t.Context(), s.URL, 1); !errors.Is(err, transport.ErrClosed) {
+			t.Errorf("after Close: got %v, want %v", err, transport.ErrClosed)
+		}
+	})
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	release, began := make(chan struct{}), make(chan struct{})
+	s := serve(t, "h1", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		began <- struct{}{}
+		<-release
+	}))
+	tr := newTransport(t, transport.Config{Template: s.template("h1"), MaxConnsPerHost: 1, MaxWaitersPerHost: 1, WaitTimeout: 50 * time.Millisecond})
+	client := &http.Client{Transport: tr}
+	var wg sync.WaitGroup
+	wg.Go(func() { mustGet(t, client, s.URL) })
+	<-began
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		_, err := client.Get(s.URL)
+		var e *pool.WaitError
+		var ne net.Error
+		if !errors.As(err, &e) || e.Open != 1 || e.Waited < 50*time.Millisecond || !errors.As(err, &ne) || !ne.Timeout() {
+			t.Errorf("got %v, want a *pool.WaitError with its figures, and a timeout", err)
+		}
+	})
+	netlab.Await(t, "a request waits", func() bool { return tr.Stats().Waiting == 1 })
+	_, err := client.Get(s.URL)
+	var full *pool.QueueFullError
+	if !errors.As(err, &full) || full.Limit != 1 || !full.PerKey || full.Waiting != 1 {
+		t.Errorf("got %v, want a *pool.QueueFullError with its figures", err)
+	}
+	waiting.Wait()
+	close(release)
+	wg.Wait()
+}
