@@ -1,7 +1,6 @@
 package dialer_test
 
 import (
-	"fmt"
 	"net"
 	"slices"
 	"testing"
@@ -76,7 +75,7 @@ func TestDialAllocatesLittleMoreThanNet(t *testing.T) {
 		"with Sources":    {&dialer.Dialer{Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")}, 12},
 	} {
 		ours, theirs := allocs(t, test.d.Dial, addr), allocs(t, new(net.Dialer).Dial, addr)
-		t.Log(fmt.Sprintf("%s: %g allocations, net.Dialer %g", name, ours, theirs))
+		t.Logf("%s: %g allocations, net.Dialer %g", name, ours, theirs)
 		if ours-theirs > test.most+poolLosses {
 			t.Errorf("%s: got %g allocations for net.Dialer's %g, want at most %g more", name, ours, theirs, test.most)
 		}

@@ -238,6 +238,15 @@ func (x *exchange) begin() (*attempt, error) {
 	}
 }
 
+// wait gets a lease from the pool.
+func (x *exchange) wait(ctx context.Context, o origin) (*connLease, error) {
+	lease, err := x.t.pool.Get(ctx, o)
+	if err == nil && lease.Waited() > 0 {
+		x.t.count.waited(lease.Waited())
+	}
+	return lease, err
+}
+
 func (x *exchange) noConnection(err error) error {
 	if errors.Is(err, pool.ErrClosed) {
 		return ErrClosed

@@ -80,7 +80,7 @@ func (t *Transport) privateOrigin(o origin, req *http.Request, creds credentials
 func (x *exchange) get(ctx context.Context, o origin) (*connLease, error) {
 	x.resumed = nil
 	if x.creds.scheme == 0 {
-		return x.t.pool.Get(ctx, o)
+		return x.wait(ctx, o)
 	}
 	if x.creds.step != stepFirst {
 		if h := x.t.handshakes.resume(x, o.room()); h != nil {
@@ -88,7 +88,7 @@ func (x *exchange) get(ctx context.Context, o origin) (*connLease, error) {
 			return h.lease, nil
 		}
 	}
-	lease, err := x.t.pool.Get(ctx, o)
+	lease, err := x.wait(ctx, o)
 	if err == nil && !(lease.Fresh() && lease.Value().used.Load()) { // that would be one that offered itself
 		x.t.offers.decline(o)
 	}

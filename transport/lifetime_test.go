@@ -146,6 +146,9 @@ func TestQueueIsBounded(t *testing.T) {
 		t.Errorf("got %v, want a *pool.QueueFullError with its figures", err)
 	}
 	waiting.Wait()
+	if got := tr.Stats(); got.Waited != 1 || got.WaitTime <= 0 { // for the dial; the others got no connection
+		t.Errorf("got %d waits of %v in all, want 1", got.Waited, got.WaitTime)
+	}
 	close(release)
 	wg.Wait()
 }
