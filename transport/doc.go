@@ -31,6 +31,7 @@
 //	stayopen.closes.avoided       {close}       Stats.ClosesAvoided
 //	stayopen.time_waits           {socket}      Stats.TimeWaits
 //	stayopen.tls.handshakes       {handshake}   Stats.TLSHandshakes, by tls.resumed
+//	stayopen.waits                {attempt}     Stats.Waited
 //	stayopen.drained              By            Stats.DrainedBytes
 //	http.client.open_connections  {connection}  by http.connection.state (active, idle), server.address and server.port
 //

@@ -79,6 +79,7 @@ func (m *metrics) register(meter metric.Meter) error {
 	counter("stayopen.connections.reused", "{attempt}", "Attempts on a connection that had served before.", func(s Stats) uint64 { return s.Reused })
 	counter("stayopen.closes.avoided", "{close}", "Exchanges on a connection that had served before.", func(s Stats) uint64 { return s.ClosesAvoided })
 	counter("stayopen.time_waits", "{socket}", "Closes that left a TIME_WAIT on this host.", func(s Stats) uint64 { return s.TimeWaits })
+	counter("stayopen.waits", "{attempt}", "Attempts that waited for a connection.", func(s Stats) uint64 { return s.Waited })
 	counter("stayopen.drained", "By", "Read from response bodies that were closed early.", func(s Stats) uint64 { return s.DrainedBytes })
 
 	wasted, err := meter.Int64ObservableUpDownCounter("stayopen.connections.wasted", metric.WithUnit("{connection}"),

@@ -133,6 +133,7 @@ func checkMeter(t *testing.T, metrics map[string]metricdata.Metrics, st transpor
 		"stayopen.closes.avoided":      st.ClosesAvoided,
 		"stayopen.time_waits":          st.TimeWaits,
 		"stayopen.tls.handshakes":      st.TLSHandshakes,
+		"stayopen.waits":               st.Waited,
 		"stayopen.drained":             st.DrainedBytes,
 		"http.client.open_connections": uint64(st.Open),
 	} {
