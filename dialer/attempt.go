@@ -52,6 +52,9 @@ func (a *attempt) repeat() {
 // fail notes the error and takes the source away.
 func (a *attempt) fail(err error) {
 	f := faultOf(err)
+	if f == noPort && len(a.from) == 0 && !hasSource(a.dst) {
+		f = notSource // which no other source would mend: there is none
+	}
 	a.err = err
 	a.noPorts = a.noPorts || f == noPort
 	switch {

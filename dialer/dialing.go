@@ -58,6 +58,7 @@ func (d *Dialer) newDialing(ctx context.Context, network string) *dialing {
 
 // recycle is for a dialing of which nothing is left.
 func (dl *dialing) recycle() {
+	dl.one.giveBack() // the user's Control has panicked
 	run, control, tried, attempts := dl.one.setup.run, dl.net.ControlContext, dl.one.tried[:0], dl.attempts[:0]
 	*dl = dialing{attempts: attempts}
 	dl.net.ControlContext = control

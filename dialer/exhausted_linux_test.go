@@ -251,3 +251,23 @@ func TestOutOfDescriptorsIsTyped(t *testing.T) {
 	}
 	t.Error("got 100 connections with 64 descriptors")
 }
+
+// A connect without a source address fails like one without a port.
+func TestHostWithoutAnAddressIsNotOutOfPorts(t *testing.T) {
+	port, inside := inLab(t, func(lab *netlab.Lab) {
+		lab.Sysctl(lab.Client, "net/ipv6/conf/all/disable_ipv6", "1")
+	})
+	if !inside {
+		return
+	}
+	for _, addr := range []string{"[::1]:9", "[::1]:" + port} {
+		for range 3 {
+			_, err := new(dialer.Dialer).Dial("tcp", addr)
+			_, want := new(net.Dialer).Dial("tcp", addr)
+			if err == nil || errors.Is(err, dialer.ErrPortsExhausted) || err.Error() != want.Error() {
+				t.Errorf("%s: got %v, want what net says: %v", addr, err, want)
+			}
+		}
+	}
+	wantNothingCounted(t)
+}

@@ -246,8 +246,9 @@ func failsAll(err error) bool {
 }
 
 // scarce reports whether a dial failed for want of what idle connections hold:
-// descriptors, or local ports.
+// descriptors, or local ports. Of somebody else's dial function it is not known
+// which of its EADDRNOTAVAILs means ports.
 func scarce(err error) bool {
 	return errors.Is(err, dialer.ErrFilesExhausted) || errors.Is(err, dialer.ErrPortsExhausted) ||
-		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
