@@ -43,8 +43,9 @@ func (l *Lease[K, C]) Last() bool { return l.last }
 // Release ends the lease. Its slot is free for the next.
 func (l *Lease[K, C]) Release() {
 	p := l.conn.origin.pool
+	now := p.now() // takes as long as all that is done under the mutex
 	p.mu.Lock()
-	p.endLeaseLocked(l)
+	p.endLeaseLocked(l, now)
 	p.unlock()
 }
 
@@ -56,7 +57,7 @@ func (l *Lease[K, C]) Retire(why Reason) {
 	p.mu.Lock()
 	if !l.ended {
 		p.retireLocked(l.conn, why)
-		p.endLeaseLocked(l)
+		p.endLeaseLocked(l, p.now())
 	}
 	p.unlock()
 }
@@ -70,7 +71,7 @@ func (l *Lease[K, C]) Refuse() {
 	if !l.ended {
 		l.conn.slots = 0
 		l.conn.settledLocked()
-		p.endLeaseLocked(l)
+		p.endLeaseLocked(l, p.now())
 	}
 	p.unlock()
 }
@@ -118,7 +119,7 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 
 // endLeaseLocked ends l, if that has not been done, and sees what becomes of its
 // slot.
-func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C]) {
+func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C], now instant) {
 	c := l.conn
 	if l.ended {
 		return
@@ -127,7 +128,7 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C]) {
 	if c.phase == ended {
 		return
 	}
-	o, now := c.origin, p.now()
+	o := c.origin
 	o.pace.count(now.mono, o.leases)
 	c.leased--
 	o.leases--

@@ -27,7 +27,7 @@ func (m *model) leasable(c *mConn) {
 // still be left to wait for what is in use.
 func (m *model) mayHold(key string) bool {
 	p := m.pace(key)
-	if m.cfg.Eager || p.dial == 0 || !p.freed {
+	if m.cfg.Eager || p.dial < leastDial || !p.freed {
 		return false
 	}
 	if p.held.IsZero() {

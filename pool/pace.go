@@ -23,8 +23,12 @@ type pace struct {
 	debt, rate float64
 }
 
-// count brings the account up to now, before the number of leases changes.
+// count brings the account up to now, before the number of leases changes. Some
+// read the clock before they have the mutex, so now may have passed already.
 func (e *pace) count(now time.Duration, leases int) {
+	if now <= e.at {
+		return
+	}
 	gone := float64(now - e.at)
 	e.busy += gone * float64(leases)
 	e.debt += gone * e.rate
@@ -62,8 +66,13 @@ func (e *pace) dialed(took time.Duration) {
 	e.dial += (min(d, 4*e.dial) - e.dial) / 4
 }
 
+// leastDial is what a dial has to take for anything to be weighed against it: one
+// that is done sooner costs less than waiting, with its timer and a switch of
+// goroutines.
+const leastDial = 100 * time.Microsecond
+
 // known reports whether there is anything to compare.
-func (e *pace) known() bool { return e.dial > 0 && e.freed > 0 }
+func (e *pace) known() bool { return e.dial >= float64(leastDial) && e.freed > 0 }
 
 // frees is how many slots are likely to come free in the time that a dial takes.
 func (e *pace) frees(leases int) float64 {

@@ -119,23 +119,25 @@ func (p *Pool[K, C]) Get(ctx context.Context, key K) (*Lease[K, C], error) {
 
 // take returns a lease if there is a free slot, and a waiter otherwise.
 func (p *Pool[K, C]) take(ctx context.Context, key K) (*Lease[K, C], *waiter[K, C], error) {
+	now := p.now() // takes as long as all that is done under the mutex
 	p.mu.Lock()
 	defer p.unlock()
 	o := p.origins[key]
 	if o == nil && p.state == stateRunning {
 		o = p.meetLocked(key)
+		now = p.now()
 	}
 	if p.state != stateRunning {
 		return nil, nil, ErrClosed
 	}
 	p.closeIdle = false
-	if l := p.takeLocked(o); l != nil {
+	if l := p.takeLocked(o, now); l != nil {
 		return l, nil, nil
 	}
 	if err := p.fullLocked(o); err != nil {
 		return nil, nil, err
 	}
-	return nil, p.enqueueLocked(ctx, o), nil
+	return nil, p.enqueueLocked(ctx, o, now.mono), nil
 }
 
 // meetLocked returns the origin of a key that was not known when it was called.
@@ -160,11 +162,7 @@ func (p *Pool[K, C]) askDialAlone(key K) bool {
 }
 
 // takeLocked takes a slot of the most recently used connection that has one.
-func (p *Pool[K, C]) takeLocked(o *origin[K, C]) *Lease[K, C] {
-	if o.free.first == nil {
-		return nil
-	}
-	now := p.now()
+func (p *Pool[K, C]) takeLocked(o *origin[K, C], now instant) *Lease[K, C] {
 	for c := o.free.first; c != nil; c = o.free.first {
 		// The timer does not run while the machine sleeps: look.
 		if p.usableLocked(c, now) {

@@ -15,7 +15,7 @@ type QueueFullError struct {
 	Open, Dialing int  // connections that are open, dials that run
 }
 
-// Error tells the figures.
+// Error says whose queue is full, with the figures.
 func (e *QueueFullError) Error() string {
 	who := "all keys"
 	if e.PerKey {
@@ -36,7 +36,7 @@ type WaitError struct {
 	Open, Dialing int           // the key's connections that are open, and its dials that run
 }
 
-// Error tells the figures, and why there was no more time.
+// Error says how long the Get waited and for what, with the figures.
 func (e *WaitError) Error() string {
 	why := ""
 	if e.Need > 0 {

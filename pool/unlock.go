@@ -52,7 +52,9 @@ func (p *Pool[K, C]) startDialsLocked() {
 		}
 		o := p.wanting.first
 		if o == nil || !p.mayDialLocked() || !p.roomLocked() {
-			p.warmLocked()
+			if p.warming.n > 0 {
+				p.warmLocked()
+			}
 			return
 		}
 		p.wanting.remove(o)

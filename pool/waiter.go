@@ -30,9 +30,8 @@ func (w *waiter[K, C]) queueLinks() *links[waiter[K, C]]    { return &w.inQueue 
 func (w *waiter[K, C]) undialedLinks() *links[waiter[K, C]] { return &w.inUndialed }
 
 // enqueueLocked adds a waiter for o at the end of the queue.
-func (p *Pool[K, C]) enqueueLocked(ctx context.Context, o *origin[K, C]) *waiter[K, C] {
+func (p *Pool[K, C]) enqueueLocked(ctx context.Context, o *origin[K, C], now time.Duration) *waiter[K, C] {
 	p.lastWaiter++
-	now := p.now().mono
 	o.pace.count(now, o.leases)
 	o.used = now
 	w := &waiter[K, C]{origin: o, ctx: ctx, number: p.lastWaiter, since: now, ready: make(chan struct{})}
@@ -60,7 +59,7 @@ func (p *Pool[K, C]) dequeueLocked(w *waiter[K, C]) {
 func (p *Pool[K, C]) answerLocked(w *waiter[K, C], l *Lease[K, C], err error) {
 	p.dequeueLocked(w)
 	if l != nil {
-		l.waited = l.conn.taken - w.since
+		l.waited = max(0, l.conn.taken-w.since)
 	}
 	w.lease, w.err = l, err
 	close(w.ready)
@@ -98,7 +97,7 @@ func (p *Pool[K, C]) wait(ctx context.Context, w *waiter[K, C]) (*Lease[K, C], e
 	case w.origin.waiters.has(w):
 		p.dequeueLocked(w)
 	case w.lease != nil:
-		p.endLeaseLocked(w.lease)
+		p.endLeaseLocked(w.lease, p.now())
 	}
 	p.unlock()
 	return nil, context.Cause(ctx)
