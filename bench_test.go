@@ -8,13 +8,16 @@ package stayopen_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -355,4 +358,97 @@ func (p port) accepted(tb testing.TB) int {
 		tb.Fatal(err)
 	}
 	return n
+}
+
+// BenchmarkBursts sends 20 bursts of 200 requests, 50 ms apart, through a
+// http.Transport that keeps as many connections as the load can need and through
+// stayopen, in turns, over TCP and TLS, with connecting as fast as it is and with
+// 5 ms more:
+//
+//	go test -run '^$' -bench Bursts -benchtime 7x -v .
+//
+// It prints what each opened, and the ratio of their p99s. The server is in the
+// same process: its share of a TLS handshake is paid here as well.
+func BenchmarkBursts(b *testing.B) {
+	for _, secure := range []bool{false, true} {
+		for _, delay := range []time.Duration{0, 5 * time.Millisecond} {
+			b.Run(fmt.Sprintf("tls=%v/delay=%v", secure, delay), func(b *testing.B) {
+				var opened [2][]int64
+				var ratios []float64
+				for b.Loop() {
+					theirs, late := burstsOnce(b, secure, delay, false)
+					ours, late2 := burstsOnce(b, secure, delay, true)
+					opened[0], opened[1] = append(opened[0], theirs), append(opened[1], ours)
+					ratios = append(ratios, float64(late2)/float64(late))
+				}
+				slices.Sort(ratios)
+				slices.Sort(opened[0])
+				slices.Sort(opened[1])
+				mid := len(ratios) / 2
+				b.Logf("%d runs: opened %d to %d (http.Transport), %d to %d (stayopen); p99 ratio %.2f (%.2f to %.2f)", len(ratios),
+					opened[0][0], opened[0][len(ratios)-1], opened[1][0], opened[1][len(ratios)-1], ratios[mid], ratios[0], ratios[len(ratios)-1])
+				b.ReportMetric(float64(opened[0][mid]), "opened-http")
+				b.ReportMetric(float64(opened[1][mid]), "opened")
+				b.ReportMetric(ratios[mid], "p99-ratio")
+			})
+		}
+	}
+}
+
+// burstsOnce returns how many connections the server accepted, and the p99 of the
+// requests' times.
+func burstsOnce(b *testing.B, secure bool, delay time.Duration, ours bool) (opened int64, p99 time.Duration) {
+	var accepted atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-time.After(2 * time.Millisecond)
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			accepted.Add(1)
+		}
+	}
+	tmpl := &http.Transport{MaxIdleConnsPerHost: 256, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		<-time.After(delay)
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}}
+	if secure {
+		s.StartTLS()
+		tmpl.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	} else {
+		s.Start()
+	}
+	defer s.Close()
+	var rt http.RoundTripper = tmpl
+	if ours {
+		t, err := transport.New(transport.Config{Template: tmpl})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer t.Close()
+		rt = t
+	} else {
+		defer tmpl.CloseIdleConnections()
+	}
+	get := getter(&http.Client{Transport: rt}, s.URL)
+	var mu sync.Mutex
+	var times []time.Duration
+	for range 20 {
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				start := time.Now()
+				if err := get(); err != nil {
+					b.Error(err)
+				}
+				took := time.Since(start)
+				mu.Lock()
+				defer mu.Unlock()
+				times = append(times, took)
+			})
+		}
+		wg.Wait()
+		<-time.After(50 * time.Millisecond)
+	}
+	slices.Sort(times)
+	return accepted.Load(), times[len(times)*99/100]
 }
