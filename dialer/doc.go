@@ -5,10 +5,15 @@
 // wanted: http.Transport.DialContext, database drivers, gRPC. Name resolution
 // and Happy Eyeballs are net.Dialer's own. What is added:
 //
-//   - Sources: the local addresses to dial from. Each has a full range of local
-//     ports for each destination, and a dial takes the one with the fewest
-//     connections of this process there. One that has run out of ports, or that
-//     the kernel refuses, makes room for the next within the same dial.
+//   - Sources: the local addresses to dial from, given as prefixes or by
+//     interface. Each has a full range of local ports for each destination, and a
+//     dial takes the one with the most left, or the one that a [Chooser] or the
+//     context ([WithSource]) says. One that has run out of ports, or that the
+//     kernel refuses, makes room for the next within the same dial.
+//   - Budgets: the ports in use of each source towards each destination, those in
+//     TIME_WAIT included ([Budgets]). When none is left a dial fails at once, with
+//     an [ExhaustedError] that has the figures, or waits for one
+//     (Dialer.WaitForPort), and the kernel is spared the search.
 //   - Socket options that keep dialing cheap and harmless (Linux): a port is
 //     picked at connect, where it need only be unique towards one destination
 //     (IP_BIND_ADDRESS_NO_PORT), by a search that stays fast while the range
