@@ -8,5 +8,3 @@ const bindsInControl = false
 
 // visit has nothing to do.
 func (s *setup) visit(uintptr) {}
-
-type sockaddrs struct{}

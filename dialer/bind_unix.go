@@ -29,5 +29,3 @@ func sockaddr(src netip.AddrPort, zone string) syscall.Sockaddr {
 	}
 	return sa
 }
-
-type sockaddrs struct{}

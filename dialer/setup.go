@@ -24,8 +24,6 @@ type setup struct {
 	// What came of it.
 	linger int // SO_LINGER as the user's control function has set it, for the winner to get back; negative is off
 	err    error
-
-	addrs sockaddrs
 }
 
 func (s *setup) init() { s.run = s.visit }

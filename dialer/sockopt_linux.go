@@ -130,22 +130,15 @@ func (s *setup) bind(fd int) error {
 	return os.NewSyscallError("bind", unix.Bind(fd, s.sockaddr()))
 }
 
-// sockaddrs are kept with a setup for the same reason as run.
-type sockaddrs struct {
-	v4 unix.SockaddrInet4
-	v6 unix.SockaddrInet6
-}
-
 // sockaddr is the source. A link-local one is in the zone of the destination.
 func (s *setup) sockaddr() unix.Sockaddr {
 	a, port := s.src.Addr(), int(s.src.Port())
 	if a.Is4() {
-		s.addrs.v4.Addr, s.addrs.v4.Port = a.As4(), port
-		return &s.addrs.v4
+		return &unix.SockaddrInet4{Addr: a.As4(), Port: port}
 	}
-	s.addrs.v6.Addr, s.addrs.v6.Port, s.addrs.v6.ZoneId = a.As16(), port, 0
+	sa := &unix.SockaddrInet6{Addr: a.As16(), Port: port}
 	if a.IsLinkLocalUnicast() {
-		s.addrs.v6.ZoneId = zoneID(s.zone)
+		sa.ZoneId = zoneID(s.zone)
 	}
-	return &s.addrs.v6
+	return sa
 }
