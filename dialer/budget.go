@@ -58,6 +58,35 @@ func Budgets() iter.Seq[Budget] {
 	}
 }
 
+// Budget returns the budget of the connection's source and destination. If
+// Dialers with several ranges are in use, it is that of the range in which the
+// connection's port is and of which most is used. It returns false where no
+// budget is kept: for a connection that was not dialed from Sources. It may be
+// called at any time, also after Close.
+func (c *Conn) Budget() (Budget, bool) {
+	if c.lease == nil || !c.lease.src.IsValid() {
+		return Budget{}, false
+	}
+	return c.lease.budget(), true
+}
+
+// budget is the tightest of those that the port counts in.
+func (l *lease) budget() Budget {
+	ledger := l.ledger()
+	now := ledger.lock()
+	defer ledger.mu.Unlock()
+	a := l.account
+	tightest := a.budgetLocked(a.widestLocked(), now)
+	for i := range a.views {
+		if v := &a.views[i]; v.holds(l.port) {
+			if b := a.budgetLocked(v, now); b.Used() > tightest.Used() {
+				tightest = b
+			}
+		}
+	}
+	return tightest
+}
+
 func (l *ledger) budgets() []Budget {
 	now := l.lock()
 	defer l.mu.Unlock()

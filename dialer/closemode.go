@@ -40,13 +40,19 @@ type CloseMode struct {
 	ResetIfClean bool
 }
 
-// SetCloseMode sets how Close ends the connection. It must be called before
-// Close, and has no effect after it. Reset does not look at the mode.
+// SetCloseMode sets how Close ends the connection. It is meant to be called
+// before Close. After it, while the socket waits for the peer, a mode without
+// PeerFirst ends the wait at once, and what is left to do is done in that mode;
+// any other call has no effect. Reset does not look at the mode.
 func (c *Conn) SetCloseMode(m CloseMode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closed {
+	switch {
+	case !c.closed:
 		c.mode = m
+	case c.remains != nil && c.remains.wait > 0 && m.PeerFirst <= 0:
+		c.mode = m
+		c.remains.file.SetReadDeadline(time.Unix(1, 0)) // wakes linger
 	}
 }
 

@@ -49,6 +49,11 @@ func (c *Conn) keepLocked(s socket) *remains {
 		return nil
 	}
 	r.raw, _ = r.file.SyscallConn() // fails for a nil file only
+	if wait && r.file.SetReadDeadline(time.Now().Add(r.wait)) != nil {
+		r.file.Close()
+		r.stopLingering()
+		return nil
+	}
 	return r
 }
 
@@ -84,11 +89,9 @@ func (r *remains) stopLingering() {
 // linger waits for the peer and closes the socket. It ends when the peer's FIN
 // or RST comes, or else when the time is over.
 func (r *remains) linger() {
-	if r.file.SetReadDeadline(time.Now().Add(r.wait)) == nil {
-		err := r.discard()
-		r.eof = err == io.EOF
-		r.conn.note(err)
-	}
+	err := r.discard()
+	r.eof = err == io.EOF
+	r.conn.note(err)
 	r.close()
 }
 

@@ -19,6 +19,7 @@ type attempt struct {
 	served bool // one succeeded
 
 	written int64 // bytes on the wire when it began
+	goodbye bool  // the connection is so old that we ask for it to be closed
 
 	leg   *handshake // nil unless the response is a challenge that the next leg answers
 	offer *offer     // nil unless the response asks for credentials of which there were none
@@ -40,6 +41,7 @@ func (a *attempt) gotConn() {
 // do sends the request and returns the response, whose body then ends the
 // lease, or an error, after which the lease has ended.
 func (a *attempt) do() (*http.Response, error) {
+	a.sayGoodbye()
 	resp, err := a.conn.cc.RoundTrip(a.request())
 	if err != nil {
 		a.failed()
@@ -59,13 +61,15 @@ func (a *attempt) do() (*http.Response, error) {
 	return resp, nil
 }
 
-// request is the caller's, or a copy if it needs our context or body.
+// request is the caller's, or a copy if it needs our context or body, or if it
+// asks for the connection to be closed.
 func (a *attempt) request() *http.Request {
 	x := a.x
-	if x.cancel == nil && x.body == nil {
+	if x.cancel == nil && x.body == nil && !a.goodbye {
 		return x.req
 	}
 	req := x.req.WithContext(x.ctx)
+	req.Close = req.Close || a.goodbye
 	req.Cancel = nil // ctx ends with it
 	if x.body != nil {
 		if a.conn.http2 {
@@ -126,9 +130,9 @@ func (a *attempt) handBody(resp *http.Response) {
 	}
 	b := &body{a: a, rc: resp.Body, decoded: resp.Uncompressed}
 	b.left.Store(-1)
-	b.last = resp.Close || x.req.Close || x.t.singleUse
+	b.last = resp.Close || x.req.Close || x.t.singleUse || a.goodbye
 	if b.last && !c.http2 {
-		c.because(reasonLast) // net/http closes it by itself when the body ends
+		a.last() // net/http closes it by itself when the body ends
 	}
 	if a.ended(resp) {
 		b.end(true)

@@ -134,8 +134,17 @@ type Config struct {
 
 	// MaxConnAge retires a connection so long after it was opened, less up to
 	// a tenth of it, chosen at random for each connection, so that they do not
-	// all end at once. Running exchanges finish first. Zero or negative: never.
+	// all end at once. Running exchanges finish first. An HTTP/1 connection is
+	// retired up to another tenth sooner if a request comes then: that request
+	// says Connection: close, so that it is the peer that closes. Requests that
+	// have a Connection header, CONNECT, and those that authenticate by NTLM or
+	// Negotiate do not. Zero or negative: never.
 	MaxConnAge time.Duration
+
+	// ClosePolicy says how connections are ended. The zero value waits up to a
+	// second, at nobody's expense, for peers to close first where they have a
+	// reason to, and resets idle connections when local ports are short.
+	ClosePolicy ClosePolicy
 }
 
 // limits are a Config's with the Template's filled in, in package pool's terms
@@ -174,6 +183,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxWaiters > 0 && cfg.MaxWaitersPerHost > cfg.MaxWaiters {
 		return &ConfigError{"MaxWaitersPerHost", fmt.Sprintf("%d waiting for one host are more than MaxWaiters allows for all (%d)", cfg.MaxWaitersPerHost, cfg.MaxWaiters)}
+	}
+	if r := cfg.ClosePolicy.ResetIdle; r > ResetNever {
+		return &ConfigError{"ClosePolicy.ResetIdle", fmt.Sprintf("%d is none of ResetWhenShort, ResetAlways and ResetNever", r)}
 	}
 	if cfg.Dialer != nil {
 		if err := cfg.Dialer.Validate(); err != nil {

@@ -33,7 +33,11 @@ type conn struct {
 	life       lifetime
 	slots      sync.Mutex             // held while the pool is told of streams
 	rechecking atomic.Bool            // a recheck is due
+	told       atomic.Bool            // the peer knows, or has said, that the exchange is the last
+	cut        atomic.Bool            // it is closed while exchanges run
 	reason     atomic.Pointer[reason] // why it is being closed; the first one said counts
+
+	goodbye time.Time // from when on an exchange on it is the last; zero is never
 }
 
 // dial is the pool's Dial.
@@ -50,10 +54,11 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 	c := &conn{t: t, http2: h.http2()}
 	c.entry.Store(entry)
 	c.wire = h.wire(c.onClose)
-	c.wire.unfinished = c.unfinished
+	c.wire.unfinished, c.wire.mode, c.wire.onGone = c.unfinished, c.closeMode, c.onGone
 	if !c.http2 {
 		c.wire.busy = &c.busy
 		c.life.lesson = t.lessons.of(o)
+		c.goodbye = t.goodbye(time.Now())
 	}
 	if c.http2 {
 		// Before the peer's settings, net/http takes 100 streams for allowed,
@@ -106,6 +111,9 @@ func (c *conn) close(why pool.Reason) {
 		r = reasonPeer // by now it has been read what it was
 	}
 	c.because(r)
+	if r == reason(pool.Closed) {
+		c.cut.Store(c.busy.Load() || c.http2 && c.cc.InFlight() > 0)
+	}
 	c.cc.Close()
 }
 
@@ -119,14 +127,21 @@ func (c *conn) unfinished() bool {
 
 // onClose counts the close, whoever asked for it. It may run under a
 // ClientConn's mutex.
-func (c *conn) onClose(record dialer.CloseRecord) {
-	why := c.fault()
-	if r := c.reason.Load(); r != nil {
-		why = *r
-	}
-	c.t.count.closed(record, why)
-	c.life.ended(why)
+func (c *conn) onClose(record dialer.CloseRecord) { c.t.count.closed(record, c.why()) }
+
+// onGone tells the pool, whoever asked for the close. It may run under a
+// ClientConn's mutex.
+func (c *conn) onGone() {
+	c.life.ended(c.why())
 	c.entry.Load().Gone()
+}
+
+// why c is closed.
+func (c *conn) why() reason {
+	if r := c.reason.Load(); r != nil {
+		return *r
+	}
+	return c.fault()
 }
 
 // fault is why c ended, if nobody here wanted it to.

@@ -215,7 +215,7 @@ func (h *hop) giveUp() {
 }
 
 func (h *hop) wire(onClose func(dialer.CloseRecord)) *wire {
-	return &wire{Conn: h.conn, given: h.seen, tcp: h.tcp, owns: h.owns, tls: h.tls, onClose: onClose}
+	return &wire{Conn: h.conn, given: h.seen, tcp: h.tcp, owns: h.owns, tls: h.tls, farewells: &h.t.farewells, onClose: onClose}
 }
 
 // http2 reports whether HTTP/2 is spoken on the finished connection.

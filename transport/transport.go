@@ -33,6 +33,10 @@ type Transport struct {
 	handshakes handshakes
 	offers     offers
 
+	closePolicy ClosePolicy // resolved
+	maxAge      time.Duration
+	farewells   farewells
+
 	proxy                 func(*http.Request) (*url.URL, error)
 	partition             func(*http.Request) string
 	protocols             http.Protocols
@@ -82,6 +86,8 @@ func New(cfg Config) (*Transport, error) {
 		getProxyConnectHeader: clone.GetProxyConnectHeader,
 		onProxyConnect:        clone.OnProxyConnectResponse,
 		engines:               newEngines(clone),
+		closePolicy:           cfg.ClosePolicy.resolve(),
+		maxAge:                max(cfg.MaxConnAge, 0),
 		closed:                make(chan struct{}),
 	}
 	t.sessions = newSessions(t.tls.any)
@@ -243,6 +249,7 @@ func (t *Transport) Close() error {
 	t.once.Do(func() { close(t.closed) })
 	t.stopWaiting()
 	err := t.pool.Close()
+	t.farewells.cut()
 	t.metrics.close()
 	return err
 }
@@ -258,6 +265,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	if err := t.pool.Shutdown(ctx); err != nil {
 		return err
 	}
+	t.farewells.cut()
 	t.metrics.close()
 	return nil
 }

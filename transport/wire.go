@@ -40,11 +40,16 @@ type wire struct {
 	onGoAway  func()  // called once, when the peer's GOAWAY has been handled
 	goneAway  atomic.Bool
 
-	unfinished func() bool // reports whether an exchange is being broken off; may be nil
+	unfinished func() bool             // reports whether an exchange is being broken off; may be nil
+	mode       func() dialer.CloseMode // how to close in good order; nil is by FIN, at once
+	farewells  *farewells              // where a close that waits for the peer is noted
 	closed     atomic.Bool
 	closing    sync.Once
 	closeErr   error
-	onClose    func(dialer.CloseRecord)
+	onGone     func() // called once, when nothing can be done with the connection any more; may be nil
+
+	ending  sync.Once
+	onClose func(dialer.CloseRecord) // called once, with the final record
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -154,45 +159,106 @@ func (w *wire) CloseWrite() error {
 // may take; crypto/tls itself allows 5 s.
 const tlsCloseTimeout = 250 * time.Millisecond
 
-// Close closes the connection and counts the close. ClientConn calls it with
-// its mutex held: nothing here, nor in onClose, calls a ClientConn.
+// Close closes the connection, now or, where the peer is waited for, soon, and
+// sees to it that the close is counted when its record is final. ClientConn calls
+// it with its mutex held: nothing here, nor in the functions called, calls a
+// ClientConn.
 func (w *wire) Close() error {
 	w.closing.Do(func() {
 		w.closed.Store(true)
-		record, err := w.close()
-		w.closeErr = err
-		w.onClose(record)
+		w.closeErr = w.close()
+		if w.onGone != nil {
+			w.onGone()
+		}
 	})
 	return w.closeErr
 }
 
-func (w *wire) close() (dialer.CloseRecord, error) {
+// ended counts the close.
+func (w *wire) ended(record dialer.CloseRecord) { w.ending.Do(func() { w.onClose(record) }) }
+
+func (w *wire) close() error {
 	if w.tcp == nil {
-		return w.guess(), w.Conn.Close()
+		record := w.guess()
+		err := w.Conn.Close()
+		w.ended(record)
+		return err
 	}
 	if w.reset.Load() || w.unfinished != nil && w.unfinished() {
 		if w.owns {
 			err := w.tcp.Reset()
 			w.Conn.Close() // wakes crypto/tls's readers; sends nothing any more
 			record, _ := w.tcp.CloseRecord()
-			return record, err
+			w.ended(record)
+			return err
 		}
 		w.tcp.SetLinger(0)
 	}
-	if w.owns && w.tls == nil {
-		err := w.Conn.Close()
-		record, _ := w.tcp.CloseRecord()
+	if !w.owns {
+		record := w.tcp.CloseState()
 		record.By = w.began(record.By)
-		return record, err
+		err := w.closeInTime(w.Conn.Close)
+		w.ended(record)
+		return err
 	}
-	record := w.tcp.CloseState()
-	by := w.began(record.By)
-	err := w.closeInTime()
-	if w.owns {
-		record, _ = w.tcp.CloseRecord()
+	return w.closeBy(w.chooseMode())
+}
+
+// chooseMode tells the TCP connection how it is to be closed.
+func (w *wire) chooseMode() (m dialer.CloseMode) {
+	if w.mode == nil {
+		return m
 	}
-	record.By = by
-	return record, err
+	m = w.mode()
+	w.tcp.SetCloseMode(m)
+	if m.PeerFirst > 0 && !w.farewells.begin(w.tcp, m) {
+		m.PeerFirst = 0
+		w.tcp.SetCloseMode(m)
+	}
+	return m
+}
+
+// closeBy closes in good order.
+func (w *wire) closeBy(m dialer.CloseMode) error {
+	correct := w.began
+	if w.tls != nil {
+		// Who ends TLS ends the connection, whoever's FIN is then first.
+		by := w.began(w.tcp.CloseState().By)
+		correct = func(dialer.Initiator) dialer.Initiator { return by }
+	}
+	finish := func(record dialer.CloseRecord) {
+		record.By = correct(record.By)
+		w.ended(record)
+		if m.PeerFirst > 0 {
+			w.farewells.end(w.tcp)
+		}
+	}
+	w.tcp.OnClose(finish)
+	err := w.closeConn(m)
+	// It has been called, or will be, unless the TCP connection had been closed
+	// past us.
+	if record, final := w.tcp.CloseRecord(); final {
+		finish(record)
+	}
+	return err
+}
+
+func (w *wire) closeConn(m dialer.CloseMode) error {
+	tc, ok := w.Conn.(*tls.Conn)
+	switch {
+	case w.tls == nil:
+		return w.Conn.Close()
+	case ok && m.ResetIfClean && m.PeerFirst <= 0 && w.tcp.CloseState().Reset:
+		// Now there is nothing to lose. After close_notify there would be, until
+		// the peer has acknowledged it; and that may be lost.
+		return w.closeInTime(func() error {
+			tc.CloseWrite()
+			err := w.tcp.Reset()
+			tc.Close() // wakes its readers
+			return err
+		})
+	}
+	return w.closeInTime(w.Conn.Close)
 }
 
 // began corrects who ended the connection, which TCP was asked for, by what
@@ -213,11 +279,11 @@ func (w *wire) began(by dialer.Initiator) dialer.Initiator {
 	return by
 }
 
-// closeInTime closes TLS.
-func (w *wire) closeInTime() error {
+// closeInTime has TLS closed.
+func (w *wire) closeInTime(close func() error) error {
 	timer := time.AfterFunc(tlsCloseTimeout, func() { w.tcp.Close() })
 	defer timer.Stop()
-	return w.Conn.Close()
+	return close()
 }
 
 // guess is the record where no kernel can be asked.

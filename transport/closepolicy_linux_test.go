@@ -1,0 +1,324 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/internal/netlab"
+	"github.com/stayopen-go/stayopen/transport"
+)
+
+// closeLoad is a way to use connections up.
+type closeLoad struct {
+	name  string
+	n     int
+	cfg   transport.Config
+	plain string // what http.Transport is made to do, where it has no such thing itself
+	send  func(t *testing.T, c *http.Client, url string, n int)
+	want  int // TIME_WAITs of stayopen's that the kernel may have in the end, plain and TLS
+}
+
+const closeAge = 100 * time.Millisecond
+
+var closeLoads = []closeLoad{
+	{name: "bursts of 100", n: 1000, send: func(t *testing.T, c *http.Client, url string, n int) {
+		for ; n > 0; n -= 100 {
+			inParallel(t, 100, 100, func(int) error { return closeGet(c, url+"/slow") })
+		}
+	}},
+	{name: "5 % canceled in the middle of the response", n: 1000, send: oneIn(20, func(c *http.Client, url string) error {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		return closeBegin(ctx, c, url+"/endless", func(io.Closer) { cancel() })
+	})},
+	{name: "5 % of the bodies abandoned", n: 1000, send: oneIn(20, func(c *http.Client, url string) error {
+		return closeBegin(context.Background(), c, url+"/endless", func(body io.Closer) { body.Close() })
+	})},
+	{name: "10 % with Connection: close from the server", n: 1000, send: oneIn(10, func(c *http.Client, url string) error {
+		return closeGet(c, url+"/close")
+	})},
+	{name: "10 % of these, without a body", n: 1000, send: oneIn(10, func(c *http.Client, url string) error {
+		return closeGet(c, url+"/close/204")
+	})},
+	{name: "10 % with Connection: close from the client", n: 1000, send: oneIn(10, func(c *http.Client, url string) error {
+		req, err := http.NewRequest("GET", url+"/", nil)
+		if err != nil {
+			return err
+		}
+		req.Close = true
+		return closeDo(c, req)
+	})},
+	{name: "retired after 100 ms", n: 1000, cfg: transport.Config{MaxConnAge: closeAge}, plain: "idle ones closed every 100 ms", send: paced},
+}
+
+// TestTimeWaitsPerTenThousandRequests counts what the kernel keeps of a load's
+// connections, next to http.Transport as it is by default, over a network on
+// which no port in TIME_WAIT is used again.
+func TestTimeWaitsPerTenThousandRequests(t *testing.T) {
+	inCloseLab(t, func(t *testing.T, urls [2]string) {
+		var table strings.Builder
+		fmt.Fprintf(&table, "\n%-46s %-6s %13s %9s %7s %7s\n", "TIME_WAITs per 10,000 requests", "", "http.Transport", "stayopen", "(Stats)", "opened")
+		for _, l := range closeLoads {
+			for i, mode := range []string{"plain", "TLS"} {
+				theirs := l.runPlain(t, urls[i])
+				ours, st := l.run(t, urls[i])
+				scale := func(n int) int { return n * 10000 / l.n }
+				fmt.Fprintf(&table, "%-46s %-6s %13d %9d %7d %7d %s\n", l.name, mode, scale(theirs), scale(ours), scale(int(st.TimeWaits)), scale(int(st.Opened)), l.plain)
+				if ours > l.want || int(st.TimeWaits) < ours {
+					t.Errorf("%s, %s: %d TIME_WAITs in the kernel, %d in Stats, want at most %d, and in Stats no fewer", l.name, mode, ours, st.TimeWaits, l.want)
+				}
+			}
+		}
+		t.Log(table.String())
+	})
+}
+
+// run returns how many TIME_WAITs the load has left behind.
+func (l closeLoad) run(t *testing.T, url string) (int, transport.Stats) {
+	t.Helper()
+	l.cfg.Template = closeTemplate()
+	tr := newTransport(t, l.cfg)
+	before := timeWaits(t)
+	l.send(t, &http.Client{Transport: tr}, url, l.n)
+	awaitCounted(t, tr)
+	awaitFins(t)
+	return timeWaits(t) - before, tr.Stats()
+}
+
+func (l closeLoad) runPlain(t *testing.T, url string) int {
+	t.Helper()
+	tr := closeTemplate()
+	defer tr.CloseIdleConnections()
+	before := timeWaits(t)
+	if l.plain != "" {
+		tick, stop := time.NewTicker(closeAge), make(chan struct{})
+		var closing sync.WaitGroup
+		closing.Go(func() { // ends with the load
+			for {
+				select {
+				case <-tick.C:
+					tr.CloseIdleConnections()
+				case <-stop:
+					return
+				}
+			}
+		})
+		defer closing.Wait()
+		defer close(stop)
+		defer tick.Stop()
+	}
+	l.send(t, &http.Client{Transport: tr}, url, l.n)
+	awaitFins(t)
+	return timeWaits(t) - before
+}
+
+// closeTemplate is http.DefaultTransport, which trusts anybody.
+func closeTemplate() *http.Transport {
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.DialContext, tr.Proxy, tr.ForceAttemptHTTP2 = nil, nil, false
+	tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true, CurvePreferences: peerCurves}
+	return tr
+}
+
+// awaitCounted waits until every connection that is not open any more has been
+// counted.
+func awaitCounted(t *testing.T, tr *transport.Transport) {
+	t.Helper()
+	await(t, "all closes to be counted", func() bool {
+		st := tr.Stats()
+		return st.Active == 0 && st.Dialing == 0 && uint64(st.Open)+st.Closed == st.Opened
+	})
+}
+
+// awaitFins waits until no connection is half closed.
+func awaitFins(t *testing.T) {
+	t.Helper()
+	await(t, "the peer's FINs", func() bool {
+		return netlab.Count(t, func(s netlab.Socket) bool {
+			return s.State != netlab.Established && s.State != netlab.TimeWait && s.State != netlab.Listen
+		}) == 0
+	})
+}
+
+func timeWaits(t *testing.T) int {
+	t.Helper()
+	return netlab.Count(t, func(s netlab.Socket) bool { return s.State == netlab.TimeWait })
+}
+
+// oneIn has every nth request be special, and 20 at once.
+func oneIn(nth int, special func(c *http.Client, url string) error) func(*testing.T, *http.Client, string, int) {
+	return func(t *testing.T, c *http.Client, url string, n int) {
+		inParallel(t, 20, n, func(i int) error {
+			if i%nth == 0 {
+				return special(c, url)
+			}
+			return closeGet(c, url+"/")
+		})
+	}
+}
+
+// paced is five workers that pause, for a second in all.
+func paced(t *testing.T, c *http.Client, url string, n int) {
+	inParallel(t, 5, n, func(int) error {
+		<-time.After(5 * time.Second / time.Duration(n))
+		return closeGet(c, url+"/")
+	})
+}
+
+// inParallel calls f for 0 to n-1, from so many workers.
+func inParallel(t *testing.T, workers, n int, f func(i int) error) {
+	t.Helper()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < n; i = next.Add(1) - 1 {
+				if err := f(int(i)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func closeGet(c *http.Client, url string) error {
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		return err
+	}
+	return closeDo(c, req)
+}
+
+func closeDo(c *http.Client, req *http.Request) error {
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+// closeBegin gets a response, reads a little of it, and then lets end end it.
+func closeBegin(ctx context.Context, c *http.Client, url string, end func(io.Closer)) error {
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadFull(resp.Body, make([]byte, 1000)); err != nil {
+		return err
+	}
+	end(resp.Body)
+	return nil
+}
+
+// inCloseLab runs test in a namespace next to one with a server, plain and TLS.
+func inCloseLab(t *testing.T, test func(t *testing.T, urls [2]string)) {
+	switch {
+	case !netlab.Inside():
+		lab := netlab.New(t)
+		lab.Sysctl(lab.Client, "net/ipv4/tcp_tw_reuse", "0")
+		lab.Sysctl(lab.Client, "net/ipv4/ip_local_port_range", "20000 59999")
+		addrs := lab.Start(t, lab.Server, "CLOSE_ROLE=server")
+		lab.Rerun(t, lab.Client, "CLOSE_SERVERS="+addrs)
+	case os.Getenv("CLOSE_ROLE") == "server":
+		serveCloses(t)
+	default:
+		plain, secure, _ := strings.Cut(os.Getenv("CLOSE_SERVERS"), " ")
+		test(t, [2]string{"http://" + plain, "https://" + secure})
+	}
+}
+
+// serveCloses is net/http's server, without and with TLS.
+func serveCloses(t *testing.T) {
+	s := &http.Server{
+		Handler:   http.HandlerFunc(answerClose),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{peerIdentity().cert}, CurvePreferences: peerCurves, NextProtos: []string{"http/1.1"}},
+	}
+	var addrs []string
+	var serving sync.WaitGroup
+	for _, serve := range []func(net.Listener) error{s.Serve, func(l net.Listener) error { return s.ServeTLS(l, "", "") }} {
+		l, err := net.Listen("tcp", net.JoinHostPort(netlab.ServerAddr.String(), "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs = append(addrs, l.Addr().String())
+		serving.Go(func() { serve(l) }) // ends when s is closed
+	}
+	netlab.Hold(strings.Join(addrs, " "))
+	s.Close()
+	serving.Wait()
+}
+
+func answerClose(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/slow":
+		<-time.After(5 * time.Millisecond)
+	case "/endless":
+		io.Copy(w, zeros{})
+		return
+	case "/close":
+		w.Header().Set("Connection", "close")
+	case "/close/204":
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	io.WriteString(w, "hello")
+}
+
+// Idle connections are closed by FIN, or by RST where that is asked for or where
+// local ports are short.
+func TestIdleConnectionsAreResetOnRequestOrWhenPortsAreShort(t *testing.T) {
+	const conns = 50
+	ports := dialer.PortRange{Lo: 20100, Hi: 20199}
+	source := []netip.Prefix{netip.PrefixFrom(netlab.ClientAddr, 32)}
+	inCloseLab(t, func(t *testing.T, urls [2]string) {
+		for _, c := range []struct {
+			name     string
+			dialer   dialer.Dialer
+			policy   transport.ClosePolicy
+			conns    int
+			min, max [2]int // TIME_WAITs, plain and TLS
+		}{
+			{"never", dialer.Dialer{}, transport.ClosePolicy{ResetIdle: transport.ResetNever}, conns, [2]int{conns, 0}, [2]int{conns, 0}},
+			{"always", dialer.Dialer{}, transport.ClosePolicy{ResetIdle: transport.ResetAlways}, conns, [2]int{}, [2]int{}},
+			{"always, and not waiting", dialer.Dialer{}, transport.ClosePolicy{PeerFirst: -1, ResetIdle: transport.ResetAlways}, conns, [2]int{}, [2]int{}},
+			{"when short, and nothing known", dialer.Dialer{}, transport.ClosePolicy{}, conns, [2]int{conns, 0}, [2]int{conns, 0}},
+			{"when short, and they are not", dialer.Dialer{Sources: source}, transport.ClosePolicy{}, conns, [2]int{conns, 0}, [2]int{conns, 0}},
+			// TIME_WAITs end what is short, too: 49 of 100 ports at most are left.
+			{"when short, and they are", dialer.Dialer{Sources: source, PortRange: ports}, transport.ClosePolicy{}, 80, [2]int{1, 0}, [2]int{50, 0}},
+		} {
+			for _, url := range urls {
+				tr := newTransport(t, transport.Config{Template: closeTemplate(), Dialer: &c.dialer, ClosePolicy: c.policy})
+				before := timeWaits(t)
+				inParallel(t, c.conns, c.conns, func(int) error { return closeGet(&http.Client{Transport: tr}, url+"/slow") })
+				tr.CloseIdleConnections()
+				awaitCounted(t, tr)
+				st := tr.Stats()
+				awaitFins(t)
+				got := timeWaits(t) - before
+				t.Logf("%s, %s: %d of %d in TIME_WAIT, %d in Stats", c.name, url[:5], got, st.Opened, st.TimeWaits)
+			}
+		}
+	})
+}
