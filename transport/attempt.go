@@ -42,11 +42,19 @@ func (a *attempt) gotConn() {
 // lease, or an error, after which the lease has ended.
 func (a *attempt) do() (*http.Response, error) {
 	a.sayGoodbye()
-	resp, err := a.conn.cc.RoundTrip(a.request())
+	req := a.request()
+	a.conn.ask()
+	resp, err := a.conn.cc.RoundTrip(req)
 	if err != nil {
+		a.conn.answered()
 		a.failed()
 		return nil, err
 	}
+	last := resp.Close || a.x.req.Close || a.x.t.singleUse || a.goodbye
+	if last && !a.conn.http2 && resp.StatusCode != http.StatusSwitchingProtocols {
+		a.last() // net/http closes it by itself when the body ends
+	}
+	a.conn.answered()
 	a.x.t.count.exchange(a.conn)
 	a.conn.heard(resp)
 	if a.conn.http2 {
@@ -57,7 +65,7 @@ func (a *attempt) do() (*http.Response, error) {
 	resp.Request = a.x.req
 	resp.TLS = a.conn.wire.tls
 	a.x.body.settle(false)
-	a.handBody(resp)
+	a.handBody(resp, last)
 	return resp, nil
 }
 
@@ -118,7 +126,7 @@ func (a *attempt) ended(resp *http.Response) bool {
 }
 
 // handBody ties the end of the response to the end of the lease.
-func (a *attempt) handBody(resp *http.Response) {
+func (a *attempt) handBody(resp *http.Response, last bool) {
 	x, c := a.x, a.conn
 	if resp.StatusCode == http.StatusSwitchingProtocols && !c.http2 {
 		// The connection is the caller's from here on, also after its context.
@@ -128,12 +136,8 @@ func (a *attempt) handBody(resp *http.Response) {
 		x.over()
 		return
 	}
-	b := &body{a: a, rc: resp.Body, decoded: resp.Uncompressed}
+	b := &body{a: a, rc: resp.Body, last: last, decoded: resp.Uncompressed}
 	b.left.Store(-1)
-	b.last = resp.Close || x.req.Close || x.t.singleUse || a.goodbye
-	if b.last && !c.http2 {
-		a.last() // net/http closes it by itself when the body ends
-	}
 	if a.ended(resp) {
 		b.end(true)
 		return

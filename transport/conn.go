@@ -33,6 +33,7 @@ type conn struct {
 	life       lifetime
 	slots      sync.Mutex             // held while the pool is told of streams
 	rechecking atomic.Bool            // a recheck is due
+	asking     atomic.Int32           // HTTP/1: whether the response to the request is still to come; see undecided
 	told       atomic.Bool            // the peer knows, or has said, that the exchange is the last
 	cut        atomic.Bool            // it is closed while exchanges run
 	reason     atomic.Pointer[reason] // why it is being closed; the first one said counts
@@ -56,7 +57,7 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 	c.wire = h.wire(c.onClose)
 	c.wire.unfinished, c.wire.mode, c.wire.onGone = c.unfinished, c.closeMode, c.onGone
 	if !c.http2 {
-		c.wire.busy = &c.busy
+		c.wire.busy, c.wire.undecided = &c.busy, c.undecided
 		c.life.lesson = t.lessons.of(o)
 		c.goodbye = t.goodbye(time.Now())
 	}
@@ -123,6 +124,36 @@ func (c *conn) close(why pool.Reason) {
 // machine can take). Nobody wants what is still to come on it.
 func (c *conn) unfinished() bool {
 	return c.busy.Load() && c.reason.Load() == nil && !c.wire.broke.Load()
+}
+
+// The values of asking.
+const (
+	notAsking int32 = iota
+	asking          // net/http's RoundTrip is under way
+	closeDue        // and meanwhile it has closed the connection
+)
+
+// undecided reports whether net/http closes an HTTP/1 connection by itself before
+// its RoundTrip returns, so that there is no telling yet what to think of that:
+// it does so when a response was malformed, and when one without a body was the
+// last. In that case answered closes the connection.
+func (c *conn) undecided() bool {
+	return c.unfinished() && !c.wire.reset.Load() && c.asking.CompareAndSwap(asking, closeDue)
+}
+
+// ask says that RoundTrip is about to be called.
+func (c *conn) ask() {
+	if !c.http2 {
+		c.asking.Store(asking)
+	}
+}
+
+// answered says that RoundTrip has returned, and that what is to be said about
+// the connection's end has been said.
+func (c *conn) answered() {
+	if c.asking.Swap(notAsking) == closeDue {
+		c.wire.decide()
+	}
 }
 
 // onClose counts the close, whoever asked for it. It may run under a

@@ -40,6 +40,7 @@ type wire struct {
 	onGoAway  func()  // called once, when the peer's GOAWAY has been handled
 	goneAway  atomic.Bool
 
+	undecided  func() bool             // reports whether decide will be called, and close then; may be nil
 	unfinished func() bool             // reports whether an exchange is being broken off; may be nil
 	mode       func() dialer.CloseMode // how to close in good order; nil is by FIN, at once
 	farewells  *farewells              // where a close that waits for the peer is noted
@@ -166,12 +167,22 @@ const tlsCloseTimeout = 250 * time.Millisecond
 func (w *wire) Close() error {
 	w.closing.Do(func() {
 		w.closed.Store(true)
-		w.closeErr = w.close()
-		if w.onGone != nil {
-			w.onGone()
+		if w.undecided != nil && w.undecided() {
+			w.Conn.SetDeadline(time.Unix(1, 0)) // until then it is of no use to net/http any more
+			return
 		}
+		w.closeErr = w.decide()
 	})
 	return w.closeErr
+}
+
+// decide ends what Close has begun.
+func (w *wire) decide() error {
+	err := w.close()
+	if w.onGone != nil {
+		w.onGone()
+	}
+	return err
 }
 
 // ended counts the close.
