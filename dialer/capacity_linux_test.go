@@ -118,6 +118,36 @@ func withPort(addrs []string, port string) []string {
 	return all
 }
 
+func TestConnKnowsTheBudgetThatItsPortIsIn(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	// Two ranges of one source: the tighter one counts for whose port is in it.
+	few := dialer.PortRange{Lo: 40000, Hi: 40099}
+	other, _ := pair(t, &dialer.Dialer{Sources: prefixes("127.0.0.7/32"), PortRange: dialer.PortRange{Lo: 50000, Hi: 59999}}, l)
+	defer other.Close()
+	narrow, _ := pair(t, &dialer.Dialer{Sources: prefixes("127.0.0.7/32"), PortRange: few}, l)
+	defer narrow.Close()
+	wide, _ := pair(t, &dialer.Dialer{Sources: prefixes("127.0.0.8/32")}, l)
+	plain, _ := pair(t, new(dialer.Dialer), l)
+	defer plain.Close()
+	if got, ok := plain.Budget(); ok {
+		t.Errorf("without Sources: got %+v, want none", got)
+	}
+	for c, want := range map[*dialer.Conn]dialer.Budget{
+		narrow: {Open: 1, Size: 100},
+		other:  {Open: 1, Size: 10000},
+	} {
+		want.Source, want.Destination = c.Source(), c.RemoteAddr().(*net.TCPAddr).AddrPort()
+		got, ok := c.Budget()
+		if !ok || got != want {
+			t.Errorf("got %+v, %v, want %+v", got, ok, want)
+		}
+	}
+	wide.Close()
+	if got, ok := wide.Budget(); !ok || got.Open != 0 || got.TimeWait != 1 {
+		t.Errorf("after Close: got %+v, %v, want none open and one in TIME_WAIT", got, ok)
+	}
+}
+
 // checkBudgets checks that n budgets are full, and say so.
 func checkBudgets(t *testing.T, size, n int) {
 	t.Helper()

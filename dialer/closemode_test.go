@@ -259,6 +259,27 @@ func TestPoliteCloseEndsWhenTheTimeIsOver(t *testing.T) {
 	}
 }
 
+func TestSetCloseModeEndsTheWaitForThePeer(t *testing.T) {
+	needPoliteClose(t)
+	l := listen(t, "127.0.0.1:0")
+	for _, then := range []dialer.CloseMode{{}, {ResetIfClean: true}, {PeerFirst: -1}} {
+		conn, server := pair(t, new(dialer.Dialer), l)
+		c := closingBy(conn, dialer.CloseMode{PeerFirst: longer})
+		c.Close()
+		c.SetCloseMode(dialer.CloseMode{PeerFirst: time.Nanosecond, ResetIfClean: true}) // a wait is not changed
+		c.wantNoEnd(t)
+		c.SetCloseMode(then)
+		reset := then.ResetIfClean && runtime.GOOS == "linux"
+		if got := <-c.ended; got.By == dialer.Peer || got.Reset != reset {
+			t.Errorf("%+v: got the end %+v, want ours, a reset %v", then, got, reset)
+		}
+		c.SetCloseMode(dialer.CloseMode{}) // it is too late
+		if _, err := server.Read(make([]byte, 1)); reset != errors.Is(err, errConnReset) {
+			t.Errorf("%+v: the peer read %v, want a reset %v", then, err, reset)
+		}
+	}
+}
+
 func TestOnlySoManySocketsWaitForTheirPeers(t *testing.T) {
 	needPoliteClose(t)
 	const atMost = 256

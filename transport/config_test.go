@@ -29,6 +29,7 @@ func TestContradictingConfigsAreRefusedByField(t *testing.T) {
 		{"idle connections of a host without keep-alive", "Template.DisableKeepAlives", transport.Config{Template: keepNone, MaxIdleConnsPerHost: 1}},
 		{"idle time without keep-alive", "Template.DisableKeepAlives", transport.Config{Template: keepNone, IdleConnTimeout: time.Second}},
 		{"age without keep-alive", "Template.DisableKeepAlives", transport.Config{Template: keepNone, MaxConnAge: time.Second}},
+		{"an unknown way to close", "ClosePolicy.ResetIdle", transport.Config{ClosePolicy: transport.ClosePolicy{ResetIdle: transport.ResetNever + 1}}},
 		{"protocols of others", "Template.TLSNextProto", transport.Config{Template: &http.Transport{
 			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{"spdy/3": nil},
 		}}},

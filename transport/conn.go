@@ -152,7 +152,7 @@ func (c *conn) ask() {
 // the connection's end has been said.
 func (c *conn) answered() {
 	if c.asking.Swap(notAsking) == closeDue {
-		c.wire.decide()
+		c.wire.conclude()
 	}
 }
 

@@ -113,7 +113,9 @@
 //  6. A response body that is closed early is read on for up to 256 KiB and
 //     50 ms, mostly after Close has returned. When an HTTP/1 exchange is
 //     canceled, or its body is not worth draining, the connection is reset
-//     instead of closed, which leaves no TIME_WAIT.
+//     instead of closed, which leaves no TIME_WAIT. Other connections are closed
+//     as Config.ClosePolicy says: where the peer has a reason to close first, it
+//     is waited for, in the background and for a second by default.
 //  7. Every upgrade uses HTTP/1.1, not only those to WebSocket: HTTP/2 has none.
 //     TLS then offers "http/1.1" by ALPN instead of nothing, as it does to
 //     https proxies.
@@ -143,4 +145,6 @@
 //     or how many requests, it was seen to close connections of the same origin.
 //  17. A dial that fails for want of descriptors or local ports closes an idle
 //     connection of any origin and is tried again.
+//  18. With MaxConnAge, a request on an HTTP/1 connection that is about to reach
+//     its age says Connection: close.
 package transport

@@ -1,14 +1,17 @@
 package transport_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stayopen-go/stayopen/dialer"
 	"github.com/stayopen-go/stayopen/internal/netlab"
 	"github.com/stayopen-go/stayopen/pool"
 	"github.com/stayopen-go/stayopen/transport"
@@ -151,4 +154,41 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
+}
+
+// All ports are in use by idle connections that the request may not travel on. They
+// are reset, since a TIME_WAIT would keep the port.
+func TestIdleConnectionsMakeRoomWhenPortsRunOut(t *testing.T) {
+	if !netlab.Inside() {
+		lab := netlab.New(t)
+		lab.Sysctl(lab.Client, "net/ipv4/ip_local_port_range", "20000 20003")
+		lab.Rerun(t, lab.Client)
+		return
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:30000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })}
+	go server.Serve(l)
+	defer server.Close()
+	// One address, four ports; tenants do not share connections.
+	type tenant struct{}
+	tr := newTransport(t, transport.Config{
+		Dialer:    &dialer.Dialer{},
+		Partition: func(r *http.Request) string { return fmt.Sprint(r.Context().Value(tenant{})) },
+	})
+	client := &http.Client{Transport: tr}
+	for i := range 12 {
+		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), tenant{}, i), http.MethodGet, "http://"+l.Addr().String(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
 }

@@ -20,7 +20,7 @@ type Stats struct {
 	Exchanges uint64 // final response headers (status 200 and above, or 101) received. A proxy's answer to CONNECT is none; every HTTP/2 stream is one
 
 	Opened uint64 // connections established (TCP, or what the dial function returned), whether or not TLS and the proxy then agreed
-	Closed uint64 // of these, how many have been closed
+	Closed uint64 // of these, how many have been closed. One whose peer is left to close first (ClosePolicy.PeerFirst) is not open any more, and counts here, with how it ended, when that is over
 	Served uint64 // of these, how many had at least one exchange
 	Wasted uint64 // of these, how many no request has used. An idle one may yet be, so this can fall
 

@@ -40,13 +40,14 @@ type wire struct {
 	onGoAway  func()  // called once, when the peer's GOAWAY has been handled
 	goneAway  atomic.Bool
 
-	undecided  func() bool             // reports whether decide will be called, and close then; may be nil
+	undecided  func() bool             // reports whether conclude will be called, and is to close; may be nil
 	unfinished func() bool             // reports whether an exchange is being broken off; may be nil
 	mode       func() dialer.CloseMode // how to close in good order; nil is by FIN, at once
 	farewells  *farewells              // where a close that waits for the peer is noted
 	closed     atomic.Bool
 	closing    sync.Once
 	closeErr   error
+	gone       bool   // Conn is closed, though what to think of that is undecided
 	onGone     func() // called once, when nothing can be done with the connection any more; may be nil
 
 	ending  sync.Once
@@ -167,17 +168,29 @@ const tlsCloseTimeout = 250 * time.Millisecond
 func (w *wire) Close() error {
 	w.closing.Do(func() {
 		w.closed.Store(true)
-		if w.undecided != nil && w.undecided() {
-			w.Conn.SetDeadline(time.Unix(1, 0)) // until then it is of no use to net/http any more
+		if w.undecided == nil || !w.undecided() {
+			w.closeErr = w.finish()
 			return
 		}
-		w.closeErr = w.decide()
+		// Meanwhile net/http's calls have to end.
+		if w.tcp != nil {
+			w.Conn.SetDeadline(time.Unix(1, 0))
+		} else {
+			w.gone = true
+			w.closeErr = w.Conn.Close()
+		}
 	})
 	return w.closeErr
 }
 
-// decide ends what Close has begun.
-func (w *wire) decide() error {
+// conclude closes what Close has left undecided.
+func (w *wire) conclude() {
+	w.closing.Do(func() {}) // waits for Close
+	w.finish()
+}
+
+// finish is the rest of Close.
+func (w *wire) finish() error {
 	err := w.close()
 	if w.onGone != nil {
 		w.onGone()
@@ -191,7 +204,10 @@ func (w *wire) ended(record dialer.CloseRecord) { w.ending.Do(func() { w.onClose
 func (w *wire) close() error {
 	if w.tcp == nil {
 		record := w.guess()
-		err := w.Conn.Close()
+		var err error
+		if !w.gone {
+			err = w.Conn.Close()
+		}
 		w.ended(record)
 		return err
 	}
@@ -237,19 +253,19 @@ func (w *wire) closeBy(m dialer.CloseMode) error {
 		by := w.began(w.tcp.CloseState().By)
 		correct = func(dialer.Initiator) dialer.Initiator { return by }
 	}
-	finish := func(record dialer.CloseRecord) {
+	closed := func(record dialer.CloseRecord) {
 		record.By = correct(record.By)
 		w.ended(record)
 		if m.PeerFirst > 0 {
 			w.farewells.end(w.tcp)
 		}
 	}
-	w.tcp.OnClose(finish)
+	w.tcp.OnClose(closed)
 	err := w.closeConn(m)
-	// It has been called, or will be, unless the TCP connection had been closed
-	// past us.
+	// It was called already, unless the peer is waited for, or the connection
+	// had been closed past us.
 	if record, final := w.tcp.CloseRecord(); final {
-		finish(record)
+		closed(record)
 	}
 	return err
 }
