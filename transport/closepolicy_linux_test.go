@@ -292,7 +292,7 @@ func answerClose(w http.ResponseWriter, r *http.Request) {
 // Idle connections are closed by FIN, or by RST where that is asked for or where
 // local ports are short.
 func TestIdleConnectionsAreResetOnRequestOrWhenPortsAreShort(t *testing.T) {
-	ports := dialer.PortRange{Lo: 20100, Hi: 20199}
+	ports := dialer.PortRange{Lo: 20100, Hi: 20249}
 	source := []netip.Prefix{netip.PrefixFrom(netlab.ClientAddr, 32)}
 	inCloseLab(t, func(t *testing.T, urls [2]string) {
 		for _, c := range []struct {
@@ -306,14 +306,14 @@ func TestIdleConnectionsAreResetOnRequestOrWhenPortsAreShort(t *testing.T) {
 			{"when short, and nobody knows", dialer.Dialer{}, transport.ClosePolicy{}, 1000},
 			{"when short, and they are not", dialer.Dialer{Sources: source}, transport.ClosePolicy{}, 1000},
 			// Once fewer than half of them are in use, they are not short any more.
-			{"when short, and they are", dialer.Dialer{Sources: source, PortRange: ports}, transport.ClosePolicy{}, 49},
+			{"when short, and they are", dialer.Dialer{Sources: source, PortRange: ports}, transport.ClosePolicy{}, 74},
 		} {
 			for i, mode := range []string{"plain", "TLS"} {
 				// A server that is busy with handshakes may take its time.
 				c.policy.PeerFirst = 8 * time.Second
 				tr := newTransport(t, transport.Config{Template: closeTemplate(), Dialer: &c.dialer, ClosePolicy: c.policy, MaxDialsPerHost: -1})
 				before := timeWaits(t)
-				inParallel(t, 80, 80, func(int) error { return closeGet(&http.Client{Transport: tr}, urls[i]+"/slow") })
+				inParallel(t, 100, 100, func(int) error { return closeGet(&http.Client{Transport: tr}, urls[i]+"/slow") })
 				tr.CloseIdleConnections()
 				awaitCounted(t, tr)
 				awaitFins(t)

@@ -192,7 +192,7 @@ func (h *hop) handshake(ctx context.Context, tc *tls.Conn, timeout time.Duration
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, handshakeTimeoutError{})
 		defer cancel()
 	}
-	err := tc.HandshakeContext(ctx)
+	err := h.shake(ctx, tc)
 	if err != nil && context.Cause(ctx) == (handshakeTimeoutError{}) {
 		err = handshakeTimeoutError{}
 	}
@@ -204,6 +204,26 @@ func (h *hop) handshake(ctx context.Context, tc *tls.Conn, timeout time.Duration
 	}
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(state, err)
+	}
+	return err
+}
+
+// shake has crypto/tls shake hands. When ctx ends crypto/tls closes the
+// connection, which would be by FIN: it is reset before.
+func (h *hop) shake(ctx context.Context, tc *tls.Conn) error {
+	if h.tcp == nil || !h.owns {
+		return tc.HandshakeContext(ctx)
+	}
+	until, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	stop := context.AfterFunc(ctx, func() {
+		h.tcp.Reset()
+		end()
+	})
+	defer stop()
+	err := tc.HandshakeContext(until)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return err
 }
