@@ -49,7 +49,7 @@ const (
 	// the connection's source has for its destination are in use or in
 	// TIME_WAIT, or when the kernel had none lately. That is known of
 	// connections that dialer.Dialer.Sources gave a source; the others are
-	// closed by FIN.
+	// closed by FIN, but for those that make room for another, which are reset.
 	ResetWhenShort ResetIdle = iota
 	// ResetAlways resets.
 	ResetAlways
@@ -88,11 +88,15 @@ func (c *conn) closeMode() (m dialer.CloseMode) {
 	switch why {
 	case reasonLast, reasonPeer, reasonGoAway:
 		m.PeerFirst = policy.PeerFirst
-	case reasonPrivate, reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.Evicted), reason(pool.CloseIdle):
+	case reasonPrivate, reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.MaxLeases), reason(pool.Surplus), reason(pool.CloseIdle):
 		// A peer has no reason to close what is merely idle, unless TLS tells it.
 		if c.told.Load() || c.wire.tls != nil {
 			m.PeerFirst = policy.PeerFirst
 		}
+	case reason(pool.Evicted):
+		// Somebody needs its descriptor or its port, at once.
+		m.ResetIfClean = policy.ResetIdle != ResetNever
+		return m
 	case reason(pool.Closed):
 		if c.cut.Load() {
 			return m
