@@ -22,6 +22,9 @@ type Listener struct {
 	draining  atomic.Bool
 	slots     *slots // nil without a limit
 
+	// accepting is held, shared, from before the kernel gives a connection until it
+	// is counted. Close waits for that with its socket closed.
+	accepting sync.RWMutex
 	closeOnce sync.Once
 
 	// mu guards the rest. Nothing is called under it.
@@ -53,6 +56,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err := l.slots.take(); err != nil {
 		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: err}
 	}
+	l.accepting.RLock()
+	defer l.accepting.RUnlock()
 	tc, err := l.tcp.AcceptTCP()
 	if err != nil {
 		l.slots.free()
@@ -69,13 +74,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Close closes the listener: calls of Accept return, and what is queued is reset
 // by the kernel unless another process holds the same socket; see
-// [Listener.Drain]. Accepted connections stay open. A second Close does nothing
-// and returns nil.
+// [Listener.Drain]. Accepted connections stay open, and when Close returns Stats
+// counts them all, also one that a call of Accept is about to return. A second
+// Close does nothing and returns nil.
 func (l *Listener) Close() error {
 	var err error
 	l.closeOnce.Do(func() {
 		l.slots.close()
 		err = l.tcp.Close()
+		l.accepting.Lock()
+		l.accepting.Unlock() //lint:ignore SA2001 those who held it have counted
 	})
 	return err
 }

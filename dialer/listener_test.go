@@ -285,3 +285,34 @@ func TestListenRefusesNamesThatCannotBePassedOn(t *testing.T) {
 		t.Errorf("got name %q, want web", got)
 	}
 }
+
+// Who waits after Close until nothing is open, and then ends, would else cut off a
+// connection that is on its way out of Accept.
+func TestNoConnectionIsCountedAfterClose(t *testing.T) {
+	for range 2000 {
+		l := open(t, dialer.ListenConfig{}, "tcp4", "127.0.0.1:0")
+		accepted := make(chan net.Conn)
+		go func() {
+			defer close(accepted)
+			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+				accepted <- c
+			}
+		}()
+		client, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		before := l.Stats()
+		for c := range accepted {
+			c.Close()
+			if before.Accepted != 1 || before.Open != 1 {
+				t.Errorf("when Close had returned: got %+v, want the connection that Accept returned counted", before)
+			}
+		}
+		client.Close()
+		if t.Failed() {
+			return
+		}
+	}
+}
