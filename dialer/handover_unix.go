@@ -18,6 +18,9 @@ const passesDescriptors = true
 // a blocking one by that, and this listener with it, so that Close would wait for
 // Accept.
 func (l *Listener) copyFD() (f *os.File, id uint64, err error) {
+	if err := l.share(); err != nil {
+		return nil, 0, err
+	}
 	var dup int
 	cerr := l.raw.Control(func(fd uintptr) {
 		if id, err = inode(int(fd)); err == nil {
@@ -27,7 +30,6 @@ func (l *Listener) copyFD() (f *os.File, id uint64, err error) {
 	if err := errors.Join(cerr, err); err != nil {
 		return nil, 0, err
 	}
-	l.shared.Store(true)
 	return os.NewFile(uintptr(dup), "listener "+l.Addr().String()), id, nil
 }
 

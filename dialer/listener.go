@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -25,6 +26,11 @@ type Listener struct {
 	// accepting is held, shared, from before the kernel gives a connection until it
 	// is counted. Close waits for that with its socket closed.
 	accepting sync.RWMutex
+
+	// turning guards turned, and that shared does not become true once that is.
+	turning sync.Mutex
+	turned  bool // clients are turned away, by a filter of ours
+
 	closeOnce sync.Once
 
 	// mu guards the rest. Nothing is called under it.
@@ -109,8 +115,26 @@ func (l *Listener) SetDeadline(t time.Time) error {
 func (l *Listener) SyscallConn() (syscall.RawConn, error) { return l.tcp.SyscallConn() }
 
 // File returns a copy of the descriptor, like net.TCPListener's. From now on
-// Drain takes it that somebody else may accept from the socket.
+// Drain takes it that somebody else may accept from the socket. Towards the end of
+// a Drain it is too late for that, and the error is net.ErrClosed.
 func (l *Listener) File() (*os.File, error) {
-	l.shared.Store(true)
+	if err := l.share(); err != nil {
+		return nil, &net.OpError{Op: "file", Net: l.Addr().Network(), Addr: l.Addr(), Err: err}
+	}
 	return l.tcp.File()
+}
+
+// errTurned is why a socket is not passed on that takes in nobody any more.
+var errTurned = fmt.Errorf("dialer: the listener is being drained: %w", net.ErrClosed)
+
+// share notes that somebody else may hold the socket, whose clients must then not
+// be turned away.
+func (l *Listener) share() error {
+	l.turning.Lock()
+	defer l.turning.Unlock()
+	if l.turned {
+		return errTurned
+	}
+	l.shared.Store(true)
+	return nil
 }

@@ -20,7 +20,7 @@ var synFilter = []unix.SockFilter{
 
 // turnAway stops new connections. It does nothing and reports false where it could
 // not be seen when the last handshake has ended, or where the socket has a filter
-// already.
+// of the user's or has become another process's, too. It may be called again.
 //
 // There is no milder way that works everywhere (Linux 6.18, measured): listen(2)
 // with a backlog of 0 lets clients believe that they are connected; shutdown(2)
@@ -29,6 +29,11 @@ var synFilter = []unix.SockFilter{
 // but wants its place in the kernel's array, which earlier closes have shuffled
 // and no call tells.
 func (l *Listener) turnAway() bool {
+	l.turning.Lock() // two that drain must not take each other's filter for the user's
+	defer l.turning.Unlock()
+	if l.turned || l.shared.Load() {
+		return l.turned
+	}
 	if _, err := l.references(); err != nil || l.filtered() {
 		return false
 	}
@@ -37,7 +42,8 @@ func (l *Listener) turnAway() bool {
 		// It fails where the user has locked the socket's filter.
 		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]})
 	})
-	return err == nil
+	l.turned = err == nil
+	return l.turned
 }
 
 // atRest reports whether no handshake is under way and nothing is queued: both
