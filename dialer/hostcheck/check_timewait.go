@@ -87,21 +87,38 @@ func (k *check) buckets() {
 	case now > 0 && n <= int64(now):
 		f.Severity = Error
 		f.Effect += fmt.Sprintf(" There are %d now.", now)
-	case lost > 0 || n < int64(size) || n <= 0:
+	case lost > 0 || n <= 0 || n < int64(size) && !k.bootBuckets(n):
 		f.Severity = Warning
+	case n < int64(size):
+		f.Severity = Note
 	}
 	if lost > 0 {
 		f.Effect += fmt.Sprintf(" So far that has happened to %d.", lost)
 	}
-	if f.Severity > Good {
-		f.Change = "leave it at the kernel's default, which grows with memory, or set at least 100000; keep connections open for reuse"
+	switch {
+	case f.Severity == Good:
+	case n < enoughBuckets:
+		f.Change = fmt.Sprintf("set at least %d, if the kernel's default, which grows with memory, is less; keep connections open for reuse", enoughBuckets)
+	default:
+		f.Change = "if the number still grows, keep connections open for reuse, or raise it"
 	}
 	if n < int64(size) {
 		f.Effect += fmt.Sprintf(" That is fewer than the %d local ports that one destination alone can use.", size)
+	}
+	if n < int64(size) && !k.bootBuckets(n) {
 		f.Recipe = fmt.Sprintf("tcp_max_tw_buckets = %d keeps TIME_WAITs few", n)
 		f.Wrong = "it does so by taking their protection away; a TIME_WAIT costs next to no memory and no CPU, only its port"
 	}
 	k.add(f)
+}
+
+// enoughBuckets is more TIME_WAITs than one destination's ports can make.
+const enoughBuckets = 100000
+
+// bootBuckets reports whether n looks like the kernel's own choice: half the size
+// of a table that has a power of two of places, fewer on a host with little memory.
+func (k *check) bootBuckets(n int64) bool {
+	return n > 0 && n&(n-1) == 0 && k.s.Value(twBuckets).File == ""
 }
 
 func (k *check) reuse() {

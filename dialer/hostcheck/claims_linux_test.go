@@ -84,6 +84,32 @@ func TestBeyondMaxTwBucketsThereIsNoTimeWait(t *testing.T) {
 	}
 }
 
+// A small host boots with few buckets, which no recipe has set.
+func TestMaxTwBucketsOfTheKernelsOwnChoiceAreNoRecipe(t *testing.T) {
+	if !inLab(t, func(*netlab.Lab) {}) {
+		return
+	}
+	for _, test := range []struct {
+		set      string
+		lost     int
+		severity hostcheck.Severity
+		recipe   bool
+		change   string
+	}{
+		{"16384", 0, hostcheck.Note, false, "at least 100000"},
+		{"16384", 1, hostcheck.Warning, false, "at least 100000"},
+		{"5000", 0, hostcheck.Warning, true, "at least 100000"},
+		{"131072", 0, hostcheck.Good, false, "nothing"},
+		{"131072", 1, hostcheck.Warning, false, "if the number still grows"},
+	} {
+		sysctl(t, "net.ipv4.tcp_max_tw_buckets", test.set)
+		f := find(t, hostcheck.Check(read(t), &hostcheck.Census{Stat: hostcheck.Stat{TimeWaitOverflows: test.lost}}), "tw-buckets")
+		if f.Severity != test.severity || (f.Recipe != "") != test.recipe || !strings.Contains(f.Change, test.change) {
+			t.Errorf("%+v: got %+v", test, f)
+		}
+	}
+}
+
 func TestTimeWaitsAreTakenOverWhereTwReuseSaysSo(t *testing.T) {
 	if !inLab(t, func(lab *netlab.Lab) {
 		lab.Sysctl(lab.Client, "net.ipv4.ip_local_port_range", "20000 20001")
