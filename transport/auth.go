@@ -55,17 +55,27 @@ func credentialsOf(h http.Header) credentials {
 	return c
 }
 
+// credentialsIn looks at every value, though a field of credentials has one: a
+// request that was passed on may have more, of which the server takes whichever it
+// likes.
 func credentialsIn(values []string) credentials {
-	if len(values) == 0 {
-		return credentials{}
+	for _, value := range values {
+		name, token := schemeAndToken(value)
+		if scheme := schemeNamed(name); scheme != 0 {
+			return credentials{scheme: scheme, token: token, step: stepOf(token)}
+		}
 	}
-	name, token, _ := strings.Cut(strings.TrimSpace(values[0]), " ")
-	scheme := schemeNamed(name)
-	if scheme == 0 {
-		return credentials{}
+	return credentials{}
+}
+
+// schemeAndToken parts credentials, or a challenge. A tab parts them as well, for
+// servers that see no difference.
+func schemeAndToken(s string) (scheme, token string) {
+	s = strings.TrimSpace(s)
+	if i := strings.IndexAny(s, " \t"); i >= 0 {
+		return s[:i], strings.TrimSpace(s[i:])
 	}
-	token = strings.TrimSpace(token)
-	return credentials{scheme: scheme, token: token, step: stepOf(token)}
+	return s, ""
 }
 
 // ntlmSignature begins every message of NTLM ([MS-NLMP], section 2.2), which
@@ -106,10 +116,10 @@ func challenges(resp *http.Response) (offered, going authScheme) {
 	}
 	for _, value := range resp.Header[name] {
 		for element := range elements(value) {
-			name, token, _ := strings.Cut(element, " ")
+			name, token := schemeAndToken(element)
 			scheme := schemeNamed(name)
 			offered |= scheme
-			if strings.TrimSpace(token) != "" {
+			if token != "" {
 				going |= scheme
 			}
 		}

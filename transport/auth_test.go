@@ -18,10 +18,15 @@ func TestCredentialsAreKnownByTheirScheme(t *testing.T) {
 		"ntlm ":             {scheme: ntlm},
 		"NTLM hello":        {scheme: ntlm, token: "hello"},
 		"nEGOTIATE  YIIabc": {scheme: negotiate, token: "YIIabc", step: stepFirst},
+		"NTLM\thello":       {scheme: ntlm, token: "hello"},
 	} {
 		if got := credentialsOf(http.Header{"Authorization": {value}}); got != want {
 			t.Errorf("%q is %+v, want %+v", value, got, want)
 		}
+	}
+	two := http.Header{"Authorization": {"Basic x", "NTLM x"}}
+	if got, want := credentialsOf(two), (credentials{scheme: ntlm, token: "x"}); got != want {
+		t.Errorf("as a second value: got %+v, want %+v", got, want)
 	}
 	both := http.Header{"Authorization": {"Basic x"}, "Proxy-Authorization": {"NTLM x"}}
 	if got, want := credentialsOf(both), (credentials{scheme: ntlm, token: "x", toProxy: true}); got != want {
@@ -64,6 +69,7 @@ func TestChallengesAreReadFromLists(t *testing.T) {
 		{[]string{"NTLM"}, ntlm, 0},
 		{[]string{" negotiate ,,\tntlm,"}, ntlm | negotiate, 0},
 		{[]string{"Negotiate", "NTLM TlRM=="}, ntlm | negotiate, ntlm},
+		{[]string{"NTLM\tTlRM=="}, ntlm, ntlm},
 		{[]string{`Digest realm="x", qop="auth", Negotiate oRQw`}, negotiate, negotiate},
 	} {
 		for status, name := range map[int]string{401: "Www-Authenticate", 407: "Proxy-Authenticate"} {

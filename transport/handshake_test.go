@@ -120,6 +120,22 @@ func TestCredentialsSentUnaskedKeepToAConnectionOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Whoever passes requests on may be given a second Authorization, of which the
+// server may take either.
+func TestASecondAuthorizationKeepsToAConnectionOfItsOwn(t *testing.T) {
+	s := serveAuth(t, "h1")
+	tr, c := forServer(t, s.server, "h1")
+	mustGet(t, c, s.URL+"/public")
+	req := newRequest(t, "GET", s.URL, nil)
+	req.Header["Authorization"] = []string{"Basic eDp4", "NTLM " + firstToken()}
+	if _, _, err := get1(tr, req); err != nil {
+		t.Fatal(err)
+	}
+	if got := tr.Stats().Opened; got != 2 {
+		t.Errorf("%d connections opened, want one for each", got)
+	}
+}
+
 // Without a challenge that waits for it, an answer is sent, and refused, on a
 // connection that is nobody's; never on one that somebody has authenticated.
 func TestAnAnswerWithoutAChallengeGetsNobodysConnection(t *testing.T) {
