@@ -59,10 +59,11 @@ func (k *check) systemFiles() {
 
 // fullness is how bad it is that so many of most are in use.
 func fullness(used, most int64) Severity {
+	share := float64(used) / float64(most) // whole numbers overflow: systemd sets 1<<63 - 1 for fs.file-max
 	switch {
-	case used*100 >= most*95:
+	case share >= 0.95:
 		return Error
-	case used*100 >= most*80:
+	case share >= 0.80:
 		return Warning
 	}
 	return Good

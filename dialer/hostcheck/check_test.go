@@ -74,6 +74,7 @@ func TestEverySettingThatIsWrongIsFound(t *testing.T) {
 		"net.netfilter.nf_conntrack_max = 100\nnet.netfilter.nf_conntrack_count = 99": "error conntrack-max",
 		"net.netfilter.nf_conntrack_tcp_timeout_established = 600\nnet.ipv4.tcp_keepalive_time = 300": "",
 		"net.netfilter.nf_conntrack_tcp_timeout_established = 200\nnet.ipv4.tcp_keepalive_time = 300": "note conntrack-established",
+		"fs.file-max = 9223372036854775807\nfs.file-nr = 2000 0 9223372036854775807":                  "",
 		"fs.file-max = 1000\nfs.file-nr = 960 0 1000":                                                 "error file-max",
 		"net.ipv4.tcp_max_tw_buckets = 5000\nnet.ipv4.ip_local_port_range = 32768 60999":              "warning tw-buckets",
 		"net.ipv4.tcp_max_syn_backlog = 8192\nnet.ipv4.tcp_syncookies = 1":                            "note syn-backlog",
