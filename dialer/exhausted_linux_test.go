@@ -200,15 +200,20 @@ func TestBudgetsAgreeWithTheKernel(t *testing.T) {
 	if got := budget(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	netlab.Await(t, "the kernel has 100 open and 100 in TIME_WAIT", func() bool {
-		n := map[netlab.State]int{}
+	n := map[netlab.State]int{}
+	netlab.Await(t, "every closed connection is in TIME_WAIT", func() bool {
+		clear(n)
 		for _, s := range netlab.Sockets(t) {
 			if s.Remote == dst {
 				n[s.State]++
 			}
 		}
-		return n[netlab.Established] == 100 && n[netlab.TimeWait] == 100
+		return len(n) == 2 && n[netlab.Established] == 100
 	})
+	// A reset that crosses a FIN spares us the TIME_WAIT: ours is an upper bound.
+	if got := n[netlab.TimeWait]; got > 100 || got < 95 {
+		t.Errorf("the kernel has %d in TIME_WAIT, want at most the 100 of the budget, and hardly less", got)
+	}
 	release(open)
 	want.Open = 0
 	if got := budget(); got != want {
