@@ -23,15 +23,21 @@ type account struct {
 	open    int // connections
 	waits   int // TIME_WAITs of ours
 
-	// ports holds zero for the port of a connection, and for that of a
-	// TIME_WAIT when it will be over.
-	ports map[uint16]time.Duration
+	ports map[uint16]portUse // those that are in use
 
 	views  []view        // one for each PortRange that was dialed with, mostly a single one
 	paused pause         // the kernel has found no port
 	path   pause         // the kernel has found no way from here to there
 	last   error         // what the kernel said when it found no port
 	choice *explicitPool // with ExplicitPorts
+}
+
+// portUse is what one port is in use for. Two connections can have the same one:
+// that of the first is free from the moment at which the kernel is done with it,
+// be that by the peer's RST, and not only when its Close has been counted here.
+type portUse struct {
+	open  int
+	until time.Duration // when its TIME_WAIT is over; 0: there is none
 }
 
 // view is what an account has in use of one PortRange.
@@ -53,16 +59,20 @@ func (a *account) viewLocked(q *ask) *view {
 	}
 	a.views = append(a.views, view{ports: r, size: q.size})
 	v := &a.views[len(a.views)-1]
-	for p, until := range a.ports {
-		switch {
-		case !v.holds(p):
-		case until == 0:
-			v.open++
-		default:
-			v.waits++
+	for p, use := range a.ports {
+		if v.holds(p) {
+			v.open += use.open
+			v.waits += use.waits()
 		}
 	}
 	return v
+}
+
+func (u portUse) waits() int {
+	if u.until > 0 {
+		return 1
+	}
+	return 0
 }
 
 // holds reports whether the view counts a port. One of an explicit range and one
@@ -114,13 +124,11 @@ func (a *account) openedLocked(p uint16) {
 	a.pending--
 	a.dest.used--
 	if a.ports == nil {
-		a.ports = make(map[uint16]time.Duration)
+		a.ports = make(map[uint16]portUse)
 	}
-	if until, known := a.ports[p]; known && until > 0 {
-		a.countLocked(p, 0, -1)
-	}
-	a.ports[p] = 0
-	a.countLocked(p, 1, 0)
+	use := a.ports[p]
+	a.countLocked(p, 1, -use.waits())
+	a.ports[p] = portUse{open: use.open + 1}
 	a.path.clear()
 	a.resumeLocked() // there may be more ports
 }
@@ -133,29 +141,39 @@ func (a *account) resumeLocked() {
 	a.dest.serveLocked(a)
 }
 
-// closedLocked ends a connection, with or without a TIME_WAIT.
+// closedLocked ends a connection, with or without a TIME_WAIT. If another
+// connection has its port by now, there is none.
 func (a *account) closedLocked(p uint16, timeWait bool, now time.Duration) {
+	use := a.ports[p]
+	use.open--
 	a.countLocked(p, -1, 0)
-	if timeWait {
-		until := now + timeWaitTime
-		a.ports[p] = until
-		a.countLocked(p, 0, 1)
-		a.dest.ledger.waitLocked(wait{account: a, port: p, until: until})
-		if a.choice != nil {
-			a.freedLocked() // it can be used again at once
-		}
+	if timeWait && use.open == 0 {
+		a.countLocked(p, 0, 1-use.waits())
+		use.until = now + timeWaitTime
+		a.dest.ledger.waitLocked(wait{account: a, port: p, until: use.until})
+	}
+	a.setUseLocked(p, use)
+	if !timeWait || a.choice != nil { // with explicit ports it can be used again at once
+		a.freedLocked()
+	}
+}
+
+func (a *account) setUseLocked(p uint16, use portUse) {
+	if use == (portUse{}) {
+		delete(a.ports, p)
 		return
 	}
-	delete(a.ports, p)
-	a.freedLocked()
+	a.ports[p] = use
 }
 
 // expiredLocked ends a TIME_WAIT, unless the port is in use again.
 func (a *account) expiredLocked(w wait) {
-	if a.ports[w.port] != w.until {
+	use := a.ports[w.port]
+	if use.until != w.until {
 		return
 	}
-	delete(a.ports, w.port)
+	use.until = 0
+	a.setUseLocked(w.port, use)
 	a.countLocked(w.port, 0, -1)
 	a.freedLocked()
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 var (
@@ -110,6 +112,51 @@ func TestLedgerForgetsWhatIsReleased(t *testing.T) {
 		t.Errorf("got %v, want an empty ledger", got)
 	}
 	(*lease)(nil).release(false) // must do nothing
+}
+
+// A connection whose peer has reset it has no port any more, but counts until it
+// is closed. Meanwhile the kernel gives its port to the next.
+func TestConnectionsOnTheSamePortAreCountedOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from := list("10.0.0.1/32")
+		for name, closes := range map[string][]struct{ second, timeWait bool }{
+			"the second closes first":                      {{true, true}, {false, false}},
+			"the first is thought to have left one":        {{false, true}, {true, false}},
+			"both are thought to have left one":            {{false, true}, {true, true}},
+			"the second closes first, without a TIME_WAIT": {{true, false}, {false, true}},
+		} {
+			l := newLedger()
+			first, second := l.from(destA, from), l.from(destA, from)
+			first.opened(1)
+			second.opened(1)
+			l.add(&ask{dst: destA, ports: PortRange{Lo: 1, Hi: 9}, size: 9}, from[0].Addr()).release(false) // looks at the same ports
+			for _, c := range closes {
+				if c.second {
+					second.release(c.timeWait)
+				} else {
+					first.release(c.timeWait)
+				}
+			}
+			for _, b := range l.budgets() {
+				if b.Open != 0 || b.TimeWait > 1 {
+					t.Errorf("%s: got %d open and %d in TIME_WAIT, want none and one at most: there is one port", name, b.Open, b.TimeWait)
+				}
+			}
+			<-time.After(timeWaitTime)
+			if got := l.budgets(); len(got) != 0 {
+				t.Errorf("%s: a minute later got %+v, want an empty ledger", name, got)
+			}
+			l.mu.Lock()
+			for i, v := range l.dests[destA].accounts[accountKey{src: from[0].Addr()}].views {
+				if v.open != 0 || v.waits != 0 {
+					t.Errorf("%s: view %d: got %d open and %d in TIME_WAIT, want none", name, i, v.open, v.waits)
+				}
+			}
+			l.mu.Unlock()
+			<-time.After(timeWaitTime)
+			synctest.Wait()
+		}
+	})
 }
 
 func BenchmarkChoose(b *testing.B) {
