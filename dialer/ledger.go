@@ -44,6 +44,10 @@ type ledger struct {
 // their pauses, and because the next dial probably goes there again.
 const maxEmpty = 1024
 
+// maxAccounts is how many sources of a destination are remembered before those
+// are looked for that need not be: of a large prefix every dial has one of its own.
+const maxAccounts = 1024
+
 // ports is the ledger of the process: local ports are a resource of the host, so
 // Dialers that know nothing of each other still compete for them.
 var ports = newLedger()
@@ -77,6 +81,7 @@ type dest struct {
 	used     int           // ports in use on all accounts: the destination is empty at zero
 	waiters  []*portWaiter // who waits for a port, longest first
 	kept     bool          // in ledger.empty
+	sweepAt  int           // with so many accounts, those without a port in use are forgotten
 }
 
 // destLocked finds or makes a destination.
@@ -121,10 +126,26 @@ func (d *dest) forgetLocked() {
 func (d *dest) accountLocked(key accountKey) *account {
 	a := d.accounts[key]
 	if a == nil {
+		if len(d.accounts) >= max(d.sweepAt, maxAccounts) {
+			d.sweepLocked()
+		}
 		a = &account{dest: d, key: key}
 		d.accounts[key] = a
 	}
 	return a
+}
+
+// sweepLocked forgets the accounts without a port in use, and with them that the
+// kernel has refused them, which is found out again.
+func (d *dest) sweepLocked() {
+	for key, a := range d.accounts {
+		if a.pending+a.open+a.waits == 0 {
+			a.paused.clear()
+			a.noteRefusedLocked()
+			delete(d.accounts, key)
+		}
+	}
+	d.sweepAt = 2 * len(d.accounts)
 }
 
 // add counts a connection from this very source.

@@ -91,6 +91,9 @@ func (l *ledger) removeLocked(w *portWaiter) {
 		if len(d.waiters) == 0 {
 			d.waiters = nil
 			delete(l.waiting, d)
+			if d.used == 0 {
+				l.keepLocked(d) // it may have been passed over for its waiters
+			}
 		}
 	}
 }
