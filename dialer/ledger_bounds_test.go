@@ -1,7 +1,6 @@
 package dialer
 
 import (
-	"context"
 	"net/netip"
 	"testing"
 )
@@ -50,35 +49,26 @@ func TestSourcesOfABusyDestinationAreForgotten(t *testing.T) {
 // Whoever waits for a port keeps the destination, and leaves it to be forgotten.
 func TestDestinationsThatWereWaitedForAreForgotten(t *testing.T) {
 	l := newLedger()
-	ctx, cancel := context.WithCancel(context.Background())
-	left := make(chan error)
-	dests := 2 * maxEmpty
-	for i := range dests {
+	var waiters []*portWaiter
+	for i := range 2 * maxEmpty {
 		q := &ask{dst: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 443), from: list("10.0.0.1/32")}
 		l.mu.Lock()
 		a := l.destLocked(q.dst).accountLocked(accountKey{src: q.from[0].Addr()})
 		a.viewLocked(q)
 		a.paused = pause{until: 1 << 60, step: 1} // longer than the test lasts
 		l.mu.Unlock()
-		go func() {
-			var ticket uint64
-			_, err := l.await(ctx, []*ask{q}, &ticket)
-			left <- err
-		}()
-	}
-	for n := 0; n < dests; {
-		l.mu.Lock()
-		n = len(l.waiting)
-		l.mu.Unlock()
-	}
-	cancel()
-	for range dests {
-		if err := <-left; err != context.Canceled {
-			t.Errorf("got %v, want %v", err, context.Canceled)
+		w, ticket := &portWaiter{asks: []*ask{q}, got: make(chan grant, 1)}, uint64(0)
+		if g := l.enqueue(w, &ticket); g.lease != nil {
+			t.Fatalf("got a port towards %v, want none as long as its source pauses", q.dst)
 		}
+		waiters = append(waiters, w)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if got := len(l.dests); got != len(waiters) {
+		t.Errorf("got %d destinations remembered, want all %d that are waited for", got, len(waiters))
+	}
+	for _, w := range waiters {
+		l.leave(w)
+	}
 	if got := len(l.dests); got > maxEmpty {
 		t.Errorf("got %d destinations remembered, want at most %d: nothing is in use", got, maxEmpty)
 	}
