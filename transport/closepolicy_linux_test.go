@@ -107,13 +107,17 @@ func (l closeLoad) run(t *testing.T, url string) (int, transport.Stats) {
 	l.send(t, &http.Client{Transport: tr}, url, closeRequests)
 	awaitCounted(t, tr)
 	awaitFins(t)
-	return timeWaits(t) - before, tr.Stats()
+	left, st := timeWaits(t)-before, tr.Stats()
+	tr.Close()
+	awaitNone(t, func() {})
+	return left, st
 }
 
 func (l closeLoad) runPlain(t *testing.T, url string) int {
 	t.Helper()
 	tr := closeTemplate()
-	defer tr.CloseIdleConnections()
+	// What is idle by then would be counted as the next run's.
+	defer awaitNone(t, tr.CloseIdleConnections)
 	before := timeWaits(t)
 	if l.aged {
 		tick, stop := time.NewTicker(closeAge), make(chan struct{})
@@ -151,6 +155,17 @@ func awaitFins(t *testing.T) {
 	await(t, "the peer's FINs", func() bool {
 		return netlab.Count(t, func(s netlab.Socket) bool {
 			return s.State != netlab.Established && s.State != netlab.TimeWait && s.State != netlab.Listen
+		}) == 0
+	})
+}
+
+// awaitNone calls closeIdle until no connection is left, but TIME_WAITs.
+func awaitNone(t *testing.T, closeIdle func()) {
+	t.Helper()
+	await(t, "the end of all connections", func() bool {
+		closeIdle()
+		return netlab.Count(t, func(s netlab.Socket) bool {
+			return s.State != netlab.TimeWait && s.State != netlab.Listen
 		}) == 0
 	})
 }
