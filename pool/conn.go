@@ -98,6 +98,19 @@ func (c *Conn[K, C]) Retire(why Reason) {
 	p.unlock()
 }
 
+// Replace says that c will be retired soon: where Config.MinPerKey asks for it,
+// the connection that takes its place is dialed now, as far as the limits allow.
+// Until it is retired c gives leases as before. Before Dial has returned it has no
+// effect.
+func (c *Conn[K, C]) Replace() {
+	p := c.origin.pool
+	p.mu.Lock()
+	if c.phase == open {
+		c.leaveLocked()
+	}
+	p.unlock()
+}
+
 // Gone says that c closed by itself. The pool forgets it at once and does not
 // call Close; leases on it that are still out end without effect. If Dial has
 // not returned yet, c is still handed to one waiter, if there is one: it then

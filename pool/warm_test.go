@@ -220,3 +220,30 @@ func TestAnAgeingConnectionIsReplacedBeforeItIsRetired(t *testing.T) {
 		r.wantStats(Stats{Open: 1, Idle: 1})
 	})
 }
+
+func TestAConnectionThatIsToBeRetiredIsReplacedBefore(t *testing.T) {
+	inBubble(t, Config[string, *wire]{MinPerKey: 1}, func(r *rig) {
+		old := r.open("a", 1)[0]
+		old.pc.Replace()
+		old.pc.Replace()
+		if got := r.get("a").leased(); got.Value() != old {
+			t.Errorf("while its replacement is dialed: got %v, want %v", got.Value(), old)
+		} else {
+			got.Release()
+		}
+		young := r.oneDial().succeed(1)
+		r.wantClosed(old)
+		old.pc.Retire("moved")
+		r.wantClosed(old, "moved")
+		old.pc.Replace()
+		r.wantClosed(young)
+		r.wantStats(Stats{Open: 1, Idle: 1})
+	})
+}
+
+func TestWithoutAMinimumNothingIsReplaced(t *testing.T) {
+	inBubble(t, Config[string, *wire]{}, func(r *rig) {
+		r.open("a", 1)[0].pc.Replace()
+		r.wantStats(Stats{Open: 1, Idle: 1})
+	})
+}
