@@ -18,8 +18,8 @@ type attempt struct {
 	reused bool // an exchange was attempted on the connection before
 	served bool // one succeeded
 
-	written int64 // bytes on the wire when it began
-	goodbye bool  // the connection is so old that we ask for it to be closed
+	written int64  // bytes on the wire when it began
+	goodbye reason // why it asks for the connection to be closed; empty: it does not
 
 	leg   *handshake // nil unless the response is a challenge that the next leg answers
 	offer *offer     // nil unless the response asks for credentials of which there were none
@@ -50,7 +50,7 @@ func (a *attempt) do() (*http.Response, error) {
 		a.failed()
 		return nil, err
 	}
-	last := resp.Close || a.x.req.Close || a.x.t.singleUse || a.goodbye
+	last := resp.Close || a.x.req.Close || a.x.t.singleUse || a.goodbye != ""
 	if last && !a.conn.http2 && resp.StatusCode != http.StatusSwitchingProtocols {
 		a.last() // net/http closes it by itself when the body ends
 	}
@@ -73,11 +73,11 @@ func (a *attempt) do() (*http.Response, error) {
 // asks for the connection to be closed.
 func (a *attempt) request() *http.Request {
 	x := a.x
-	if x.cancel == nil && x.body == nil && !a.goodbye {
+	if x.cancel == nil && x.body == nil && a.goodbye == "" {
 		return x.req
 	}
 	req := x.req.WithContext(x.ctx)
-	req.Close = req.Close || a.goodbye
+	req.Close = req.Close || a.goodbye != ""
 	req.Cancel = nil // ctx ends with it
 	if x.body != nil {
 		if a.conn.http2 {
@@ -132,6 +132,7 @@ func (a *attempt) handBody(resp *http.Response, last bool) {
 		// The connection is the caller's from here on, also after its context.
 		x.leave(true)
 		c.because(reasonUpgrade)
+		c.watch.remove(c)
 		a.lease.Detach()
 		x.over()
 		return

@@ -88,7 +88,7 @@ func (c *conn) closeMode() (m dialer.CloseMode) {
 	switch why {
 	case reasonLast, reasonPeer, reasonGoAway:
 		m.PeerFirst = policy.PeerFirst
-	case reasonPrivate, reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.MaxLeases), reason(pool.Surplus), reason(pool.CloseIdle):
+	case reasonPrivate, reasonDNS, reason(pool.IdleTimeout), reason(pool.MaxAge), reason(pool.IdleLimit), reason(pool.MaxLeases), reason(pool.Surplus), reason(pool.CloseIdle):
 		// A peer has no reason to close what is merely idle, unless TLS tells it.
 		if c.told.Load() || c.wire.tls != nil {
 			m.PeerFirst = policy.PeerFirst
@@ -127,18 +127,23 @@ func (t *Transport) goodbye(now time.Time) time.Time {
 // handshake, is left alone.
 func (a *attempt) sayGoodbye() {
 	c, req := a.conn, a.x.req
-	if c.goodbye.IsZero() || req.Header["Connection"] != nil || req.Method == "CONNECT" || a.x.creds.scheme != 0 {
+	if c.http2 || req.Header["Connection"] != nil || req.Method == "CONNECT" || a.x.creds.scheme != 0 {
 		return
 	}
-	a.goodbye = !time.Now().Before(c.goodbye)
+	switch {
+	case c.leaving.Load():
+		a.goodbye = reasonDNS
+	case !c.goodbye.IsZero() && !time.Now().Before(c.goodbye):
+		a.goodbye = reason(pool.MaxAge)
+	}
 }
 
 // last notes that both sides know of the connection's end.
 func (a *attempt) last() {
 	a.conn.told.Store(true)
 	why := reasonLast
-	if a.goodbye {
-		why = reason(pool.MaxAge)
+	if a.goodbye != "" {
+		why = a.goodbye
 	}
 	a.conn.because(why)
 }

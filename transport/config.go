@@ -141,6 +141,26 @@ type Config struct {
 	// Negotiate do not. Zero or negative: never.
 	MaxConnAge time.Duration
 
+	// DNSInterval is how often the host of an origin is looked up again while its
+	// connections are being used: once in that time, give or take a tenth, and not
+	// at all while none is used a second time. When an address was missing from
+	// every answer for 2 minutes and 4 lookups, its connections are retired, spread
+	// over an interval: those on HTTP/1 say Connection: close with their next
+	// request, as with MaxConnAge, and are closed half an interval later if none
+	// came. Running exchanges finish first.
+	//
+	// Where answers show a host's addresses in turn, that time is multiplied by the
+	// number of turns, and is at least twice as long as any address that came back
+	// was missing for; with more than 256 addresses nothing is retired. An
+	// answer that is an error says nothing, nor does one that the name has no
+	// address.
+	//
+	// Only connections that the Transport itself dials to the target are
+	// meant, by Config.Dialer's Resolver: not those to or through a proxy, nor to an
+	// address in the URL, nor those of the Template's dial functions. Zero: 30 s.
+	// Negative: nothing is looked up again.
+	DNSInterval time.Duration
+
 	// ClosePolicy says how connections are ended. The zero value waits up to a
 	// second, at nobody's expense, for peers to close first where they have a
 	// reason to, and resets idle connections when local ports are short.

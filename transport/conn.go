@@ -38,7 +38,9 @@ type conn struct {
 	cut        atomic.Bool            // it is closed while exchanges run
 	reason     atomic.Pointer[reason] // why it is being closed; the first one said counts
 
-	goodbye time.Time // from when on an exchange on it is the last; zero is never
+	goodbye time.Time   // from when on an exchange on it is the last; zero is never
+	watch   *watch      // the host whose address it was dialed to; nil if that is not looked up again
+	leaving atomic.Bool // that address is gone: an exchange on it is the last
 }
 
 // dial is the pool's Dial.
@@ -61,6 +63,7 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 		c.life.lesson = t.lessons.of(o)
 		c.goodbye = t.goodbye(time.Now())
 	}
+	c.watch = t.watch(o, c)
 	if c.http2 {
 		// Before the peer's settings, net/http takes 100 streams for allowed,
 		// and a peer that allows fewer refuses the rest. One until they are
@@ -164,6 +167,7 @@ func (c *conn) onClose(record dialer.CloseRecord) { c.t.count.closed(record, c.w
 // ClientConn's mutex.
 func (c *conn) onGone() {
 	c.life.ended(c.why())
+	c.watch.remove(c)
 	c.entry.Load().Gone()
 }
 

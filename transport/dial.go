@@ -20,17 +20,14 @@ type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dialFuncs picks who dials. See Config.Dialer for the order.
 func dialFuncs(cfg *Config, tmpl *http.Transport) (tcp, tls dialFunc) {
+	own := ownDialer(cfg, tmpl)
 	switch {
-	case cfg.Dialer != nil:
-		tcp = cfg.Dialer.DialContext
+	case own != nil:
+		tcp = own.DialContext
 	case tmpl.DialContext != nil:
 		tcp = refuseNil("DialContext hook", tmpl.DialContext)
-	case tmpl.Dial != nil:
-		tcp = refuseNil("Dial hook", withoutContext(tmpl.Dial))
-	case cfg.Template == nil:
-		tcp = (&dialer.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	default:
-		tcp = new(dialer.Dialer).DialContext
+		tcp = refuseNil("Dial hook", withoutContext(tmpl.Dial))
 	}
 	switch {
 	case tmpl.DialTLSContext != nil:
@@ -39,6 +36,19 @@ func dialFuncs(cfg *Config, tmpl *http.Transport) (tcp, tls dialFunc) {
 		tls = refuseNil("DialTLS or DialTLSContext", withoutContext(tmpl.DialTLS))
 	}
 	return tcp, tls
+}
+
+// ownDialer is the Dialer that dials TCP, nil if the template's functions do.
+func ownDialer(cfg *Config, tmpl *http.Transport) *dialer.Dialer {
+	switch {
+	case cfg.Dialer != nil:
+		return cfg.Dialer
+	case tmpl.DialContext != nil || tmpl.Dial != nil:
+		return nil
+	case cfg.Template == nil:
+		return &dialer.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+	}
+	return new(dialer.Dialer)
 }
 
 func withoutContext(dial func(network, addr string) (net.Conn, error)) dialFunc {

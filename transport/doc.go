@@ -147,4 +147,6 @@
 //     connection of any origin and is tried again.
 //  18. With MaxConnAge, a request on an HTTP/1 connection that is about to reach
 //     its age says Connection: close.
+//  19. The hosts of connections in use are looked up again, and connections to
+//     addresses that a host has no more are retired (DNSInterval).
 package transport

@@ -281,6 +281,8 @@ func (x *exchange) take(lease *connLease) *attempt {
 	a := &attempt{x: x, lease: lease, conn: c, fresh: fresh, reused: c.used.Swap(true), served: c.served.Load()}
 	if !a.reused {
 		x.t.count.used.Add(1)
+	} else {
+		c.watch.use()
 	}
 	if a.served {
 		x.t.count.reused.Add(1)

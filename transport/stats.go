@@ -137,13 +137,14 @@ const (
 	reasonUnasked   reason = "unsolicited"      // HTTP/1: something came on it that nobody had asked for, other than a farewell (408)
 	reasonProtocol  reason = "protocol"         // HTTP/2: net/http closed it, for a connection error or a lost ping
 	reasonGoAway    reason = "goaway"           // HTTP/2: the peer wants no more streams on it
+	reasonDNS       reason = "dns"              // its host has that address no more
 	reasonSetup     reason = "setup_failed"     // opened, but TLS or the proxy failed
 	reasonIdle             = reason(pool.IdleTimeout)
 	reasonUpgrade   reason = "upgraded" // handed out by an upgrade or CONNECT, and closed by its receiver or its peer
 )
 
 var reasons = [...]reason{
-	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonPrivate, reasonUnasked, reasonProtocol, reasonGoAway, reasonSetup, reasonUpgrade,
+	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonPrivate, reasonUnasked, reasonProtocol, reasonGoAway, reasonDNS, reasonSetup, reasonUpgrade,
 	reasonIdle, reason(pool.MaxAge), reason(pool.MaxLeases), reason(pool.IdleLimit), reason(pool.Surplus), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
 }
 

@@ -29,6 +29,7 @@ type Transport struct {
 	metrics *metrics
 	count   counters
 	lessons lessons
+	names   *names // nil: nothing is looked up again
 
 	handshakes handshakes
 	offers     offers
@@ -95,6 +96,7 @@ func New(cfg Config) (*Transport, error) {
 		t.maxHeaderBytes = 10 << 20 // net/http's
 	}
 	t.dialTCP, t.dialTLS = dialFuncs(&cfg, tmpl)
+	t.names = namesFor(&cfg, tmpl)
 	if err := t.openPool(&cfg, cfg.limits(tmpl)); err != nil {
 		return nil, err
 	}
@@ -249,6 +251,7 @@ func (t *Transport) Close() error {
 	t.once.Do(func() { close(t.closed) })
 	t.stopWaiting()
 	err := t.pool.Close()
+	t.names.close()
 	t.farewells.cut()
 	t.metrics.close()
 	return err
@@ -265,6 +268,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	if err := t.pool.Shutdown(ctx); err != nil {
 		return err
 	}
+	t.names.close()
 	t.farewells.cut()
 	t.metrics.close()
 	return nil
