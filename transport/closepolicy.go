@@ -131,6 +131,8 @@ func (a *attempt) sayGoodbye() {
 		return
 	}
 	switch {
+	case a.lease.Last():
+		a.goodbye = reason(pool.MaxLeases)
 	case c.leaving.Load():
 		a.goodbye = reasonDNS
 	case !c.goodbye.IsZero() && !time.Now().Before(c.goodbye):

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -188,6 +189,30 @@ func TestARequestOnAnOldConnectionSaysThatItIsTheLast(t *testing.T) {
 				if got := m.closes(t)["max_age local"]; c.says && (got != 1 || tr.Stats().Opened != before.Opened) {
 					t.Errorf("closes counted: %v, want 1 by age, and no other connection", m.closes(t))
 				}
+			})
+		})
+	}
+}
+
+func TestTheLastRequestThatAConnectionTakesSaysSo(t *testing.T) {
+	for mode, says := range map[string]bool{"h1": true, "https1": true, "h2": false} {
+		t.Run(mode, func(t *testing.T) {
+			var said []bool
+			s := serve(t, mode, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				said = append(said, r.Close)
+			}))
+			m := newMeter(t)
+			tr := newTransport(t, transport.Config{Template: s.template(mode), MaxRequestsPerConn: 3, MeterProvider: m.provider})
+			for range 6 {
+				mustGet(t, &http.Client{Transport: tr}, s.URL)
+			}
+			if want := []bool{false, false, says, false, false, says}; !slices.Equal(said, want) {
+				t.Errorf("requests said Connection: close: %v, want %v", said, want)
+			}
+			awaitCounted(t, tr)
+			await(t, "two closes for that reason", func() bool {
+				got := m.closes(t)
+				return got["max_leases peer"]+got["max_leases local"]+got["max_leases unknown"] == 2
 			})
 		})
 	}

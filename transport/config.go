@@ -121,9 +121,10 @@ type Config struct {
 	// connection comes free that another one could use in time.
 	WaitTimeout time.Duration
 
-	// MaxRequestsPerConn retires a connection after so many requests. Zero or
-	// negative: no limit but what the peer says (Keep-Alive: max=) or was seen to
-	// allow.
+	// MaxRequestsPerConn retires a connection after so many requests. On HTTP/1 the
+	// last of them says Connection: close, so that it is the peer that closes,
+	// except where MaxConnAge's would not. Zero or negative: no limit but what the
+	// peer says (Keep-Alive: max=) or was seen to allow, to which the same applies.
 	MaxRequestsPerConn int
 
 	// IdleConnTimeout closes a connection that has been idle for so long. A peer

@@ -146,7 +146,8 @@
 //  17. A dial that fails for want of descriptors or local ports closes an idle
 //     connection of any origin and is tried again.
 //  18. With MaxConnAge, a request on an HTTP/1 connection that is about to reach
-//     its age says Connection: close.
+//     its age says Connection: close, as does the last one that a connection takes
+//     (MaxRequestsPerConn, and the peer's own limit where it is known).
 //  19. The hosts of connections in use are looked up again, and connections to
 //     addresses that a host has no more are retired (DNSInterval).
 package transport

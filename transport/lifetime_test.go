@@ -39,6 +39,8 @@ func TestPeersWordOnRequestsIsObeyed(t *testing.T) {
 		left[r.RemoteAddr]++
 		if n := 3 - left[r.RemoteAddr]; n > 0 {
 			w.Header().Set("Keep-Alive", fmt.Sprintf("timeout=60, max=%d", n))
+		} else if n == 0 && !r.Close {
+			t.Error("got the third of 3 requests without a word that it is the last")
 		} else if n < 0 {
 			t.Errorf("got request %d on a connection that takes 3", left[r.RemoteAddr])
 		}
