@@ -49,11 +49,14 @@ type Conn[K comparable, C any] struct {
 	dialed    time.Duration // when its dial began, on the monotonic clock
 	taken     time.Duration // when a lease on it was taken last, on the monotonic clock
 
-	inMember, inFree, inIdle, inKeyIdle links[Conn[K, C]]
+	sharedAt int    // where it is in free.shared, counted from 1; 0: not there
+	recency  uint64 // given by free.add: the higher, the more recently used
+
+	inMember, inUnused, inIdle, inKeyIdle links[Conn[K, C]]
 }
 
 func (c *Conn[K, C]) memberLinks() *links[Conn[K, C]]  { return &c.inMember }
-func (c *Conn[K, C]) freeLinks() *links[Conn[K, C]]    { return &c.inFree }
+func (c *Conn[K, C]) unusedLinks() *links[Conn[K, C]]  { return &c.inUnused }
 func (c *Conn[K, C]) idleLinks() *links[Conn[K, C]]    { return &c.inIdle }
 func (c *Conn[K, C]) keyIdleLinks() *links[Conn[K, C]] { return &c.inKeyIdle }
 
@@ -211,7 +214,7 @@ func (p *Pool[K, C]) placeLocked(c *Conn[K, C], now instant) {
 	case c.leased >= c.slots || c.retired || c.parked:
 		free.drop(c)
 	case !free.has(c):
-		free.pushFront(c)
+		free.add(c)
 	}
 	if c.leased == 0 && !p.idle.has(c) {
 		p.fallIdleLocked(c, now)

@@ -12,11 +12,11 @@
 // # Who gets what
 //
 // Get takes the connection that was used last, so that those which are not
-// needed grow old and expire. Who finds no free slot waits in line, and gets
-// what comes first, a slot that was freed or a connection that was dialed. A dial
-// belongs to its key rather than to the Get that caused it: when that Get was
-// served otherwise or gave up, the connection goes to the next in line, or is
-// kept.
+// needed grow old and expire; if all have leases, the one with the fewest. Who
+// finds no free slot waits in line, and gets what comes first, a slot that was
+// freed or a connection that was dialed. A dial belongs to its key rather than to
+// the Get that caused it: when that Get was served otherwise or gave up, the
+// connection goes to the next in line, or is kept.
 //
 // A key dials for those waiters for whom a dial is the sooner way to a
 // connection, as far as the limits allow. It has learned how long its slots are

@@ -111,9 +111,7 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 		p.retireLocked(c, MaxLeases)
 	}
 	l.last = c.retired
-	if c.leased >= c.slots {
-		o.free.drop(c)
-	}
+	o.free.leased(c)
 	return l
 }
 
@@ -149,7 +147,7 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C], now instant) {
 	if c.leased < c.slots {
 		o.pace.slotFreed(now.mono-c.taken, o.open)
 	}
-	// The most recently used comes first in the list.
+	// It is the most recently used.
 	o.free.drop(c)
 	p.serveLocked(c, now)
 	p.placeLocked(c, now)

@@ -65,7 +65,7 @@ func (m *model) stepBurst(s *script) {
 
 // get has a Get for key, with a deadline if there is a limit to its time.
 func (m *model) get(key string, limit time.Duration) {
-	want := m.mostRecent(key)
+	want := m.next(key)
 	m.lastGet++
 	full := m.full(key)
 	g := &mGet{key: key, number: m.lastGet, since: time.Now()}

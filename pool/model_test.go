@@ -367,15 +367,14 @@ func (m *model) takeDials() {
 	}
 }
 
-// mostRecent is the connection that a Get for key has to take, nil if it has to
-// wait.
-func (m *model) mostRecent(key string) *mConn {
+// next is the connection that a Get for key has to take, nil if it has to wait.
+func (m *model) next(key string) *mConn {
 	var best *mConn
 	for _, c := range m.conns {
 		if c.key != key || m.free(c) == 0 {
 			continue
 		}
-		if best == nil || c.freeOrder > best.freeOrder {
+		if best == nil || c.leases < best.leases || c.leases == best.leases && c.freeOrder > best.freeOrder {
 			best = c
 		}
 	}

@@ -12,7 +12,7 @@ type origin[K comparable, C any] struct {
 	slotsSeen int // what a connection offered last; 0: not known yet
 
 	conns     list[Conn[K, C]] // all that are open or being dialed
-	free      list[Conn[K, C]] // those with a free slot, most recently used first
+	free      free[K, C]       // those with a free slot
 	idle      list[Conn[K, C]] // those without a lease, most recently used first
 	open      int
 	dialing   int
@@ -48,7 +48,7 @@ func blankOrigin[K comparable, C any](p *Pool[K, C]) origin[K, C] {
 		pool:     p,
 		used:     -1,
 		conns:    list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
-		free:     list[Conn[K, C]]{links: (*Conn[K, C]).freeLinks},
+		free:     free[K, C]{unused: list[Conn[K, C]]{links: (*Conn[K, C]).unusedLinks}},
 		idle:     list[Conn[K, C]]{links: (*Conn[K, C]).keyIdleLinks},
 		warmers:  list[warmer[K, C]]{links: (*warmer[K, C]).warmerLinks},
 		waiters:  list[waiter[K, C]]{links: (*waiter[K, C]).queueLinks},

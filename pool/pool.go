@@ -30,10 +30,11 @@ type Pool[K comparable, C any] struct {
 
 	// mu guards everything below and the fields of origins, connections, leases,
 	// waiters and dials. What Get and the end of a lease do under it does not
-	// grow with the number of connections or waiters; with MaxAge, opening and
-	// closing a connection costs the depth of a heap. No function of Config is
-	// called under it, nor anything else that blocks. It is let go of by unlock,
-	// which draws the conclusions of what was changed.
+	// grow with the number of connections or waiters, but for the depth of a heap of
+	// a key's connections that have several slots, and both leases and a free slot;
+	// with MaxAge, opening and closing a connection costs the depth of a heap. No
+	// function of Config is called under it, nor anything else that blocks. It is
+	// let go of by unlock, which draws the conclusions of what was changed.
 	mu      sync.Mutex
 	state   state
 	origins map[K]*origin[K, C]
@@ -92,8 +93,9 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 	return p, nil
 }
 
-// Get returns a lease on a connection for key. It takes the most recently used
-// one that has a free slot. If there is none it waits, first come, first served,
+// Get returns a lease on a connection for key. Of those with a free slot it takes
+// the one with the fewest leases, and of several such the most recently used. If
+// there is none it waits, first come, first served,
 // for a slot that becomes free or a connection that is dialed, whichever comes
 // first.
 //
@@ -161,9 +163,9 @@ func (p *Pool[K, C]) askDialAlone(key K) bool {
 	return p.cfg.DialAlone(key)
 }
 
-// takeLocked takes a slot of the most recently used connection that has one.
+// takeLocked takes a free slot, if there is one.
 func (p *Pool[K, C]) takeLocked(o *origin[K, C], now instant) *Lease[K, C] {
-	for c := o.free.first; c != nil; c = o.free.first {
+	for c := o.free.first(); c != nil; c = o.free.first() {
 		// The timer does not run while the machine sleeps: look.
 		if p.usableLocked(c, now) {
 			return p.leaseLocked(c, now, false)
