@@ -134,6 +134,10 @@ func unsentOverHTTP2(err error) bool {
 	return neverEstablished(err)
 }
 
+// lostPing reports whether an HTTP/2 connection was given up since its peer had
+// not answered a ping. Known by its text alone.
+func lostPing(err error) bool { return err.Error() == "http2: client connection lost" }
+
 // neverEstablished reports whether an HTTP/2 connection was closed before its
 // first stream.
 func neverEstablished(err error) bool {

@@ -74,7 +74,7 @@ func (a *attempt) mayRetryHTTP2(err error) bool {
 	if code, ok := streamCode(err); ok {
 		return code == protocolError && resetByPeer(err) // golang/go#42777
 	}
-	return !a.unproven() && a.conn.wire.broke.Load()
+	return !a.unproven() && (a.conn.wire.broke.Load() || lostPing(err))
 }
 
 // unproven reports whether the connection was new and has not served anybody. If
@@ -88,7 +88,7 @@ func (a *attempt) final(err error) error {
 	switch {
 	case x.t.closing.Load():
 		return fmt.Errorf("%w: %w", ErrClosed, err)
-	case !w.broke.Load() && !closedIdle(err) || x.body.readErr() != nil || replayable(x.req):
+	case !w.broke.Load() && !closedIdle(err) && !lostPing(err) || x.body.readErr() != nil || replayable(x.req):
 		return err
 	case a.conn.http2:
 		if _, reset := streamCode(err); reset || unsentOverHTTP2(err) {
