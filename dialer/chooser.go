@@ -35,6 +35,18 @@ func (MostRoom) Choose(_ context.Context, _ netip.AddrPort, from []Budget) int {
 	return mostRoom(from, rand.IntN(len(from)))
 }
 
+// plain turns a pointer to a Chooser that the Dialer knows into its value, so that
+// &Sticky{} and &MostRoom{} are treated as Sticky{} and MostRoom{} are.
+func plain(c Chooser) Chooser {
+	switch c.(type) {
+	case *MostRoom:
+		return MostRoom{}
+	case *Sticky:
+		return Sticky{}
+	}
+	return c
+}
+
 // mostRoom is the first of those with the most room, beginning at a place.
 func mostRoom(from []Budget, start int) int {
 	best := start

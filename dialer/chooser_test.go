@@ -157,3 +157,26 @@ func TestPinnedDialComesFromItsSourceAndNoOther(t *testing.T) {
 		t.Errorf("got %s after the pin was taken off", got)
 	}
 }
+
+// A pointer to a type of ours is a Chooser as well, and must not be a lesser one.
+func TestPointerToAChooserOfOursDoesWhatTheValueDoes(t *testing.T) {
+	addr := sink(t, "127.0.0.1:0")
+	large := prefixes("127.9.0.0/16") // of which the key chooses the address, too
+	ctx := dialer.WithStickyKey(t.Context(), "a customer")
+	want := sourcesOf(t, ctx, &dialer.Dialer{Sources: large, Chooser: dialer.Sticky{}}, addr, 1)[0]
+	for _, got := range sourcesOf(t, ctx, &dialer.Dialer{Sources: large, Chooser: &dialer.Sticky{}}, addr, 5) {
+		if got != want {
+			t.Errorf("&Sticky{}: got %s, want %s as of Sticky{}", got, want)
+		}
+	}
+	all := prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")
+	for _, c := range []dialer.Chooser{dialer.MostRoom{}, &dialer.MostRoom{}, (*dialer.MostRoom)(nil)} {
+		got := sourcesOf(t, t.Context(), &dialer.Dialer{Sources: all, Chooser: c}, sink(t, "127.0.0.1:0"), 6)
+		for i := range 3 {
+			if got[i] != got[i+3] || got[i] == got[(i+1)%3] {
+				t.Errorf("%T: got %q, want equals to take turns", c, got)
+				break
+			}
+		}
+	}
+}

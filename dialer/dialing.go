@@ -80,7 +80,7 @@ func (dl *dialing) sources(ctx context.Context) {
 		more, dl.srcErr = interfaceAddrs.sources(d.Interfaces)
 		dl.from = append(dl.from[:len(dl.from):len(dl.from)], more...)
 	}
-	if _, sticky := d.Chooser.(Sticky); sticky {
+	if _, sticky := plain(d.Chooser).(Sticky); sticky {
 		dl.key = StickyKey(ctx)
 	}
 }
@@ -96,7 +96,7 @@ func (dl *dialing) newAttempt(a *attempt, address string, dst netip.AddrPort) {
 	a.ask = ask{
 		dst:      dst,
 		from:     dl.from,
-		chooser:  d.Chooser,
+		chooser:  plain(d.Chooser),
 		ports:    d.PortRange,
 		explicit: d.ExplicitPorts,
 		size:     sizeOf(d.PortRange, d.ExplicitPorts),
