@@ -174,12 +174,14 @@ func (d *Dialer) dialTCP(ctx context.Context, network, address string) (*Conn, e
 		return nil, errLocalAddr
 	}
 	dl := d.newDialing(ctx, network)
+	defer dl.leave()
 	if dst, ok := literal(network, address); ok {
 		dl.literal = true
 		dl.newAttempt(&dl.one, address, dst)
-		defer dl.recycle()
 	}
-	return dl.dial(ctx, address)
+	c, err := dl.dial(ctx, address)
+	dl.over = true
+	return c, err
 }
 
 // literal parses an address that needs no resolver and is of the network's

@@ -29,12 +29,13 @@ type dialing struct {
 	key     string  // the sticky key
 	pinned  [1]netip.Prefix
 	ticket  uint64 // how long it has waited for a port, compared with others
+	over    bool   // the dial has returned, not panicked
 
 	// mu guards the rest and what the attempts hold. No system call is made
 	// under it.
 	mu       sync.Mutex
 	attempts []*attempt // in the order in which net.Dialer took them up
-	settled  bool       // the dial has returned a connection
+	settled  bool       // the dial has a connection, or has panicked
 	one      attempt    // the first, with a literal address
 }
 
@@ -56,9 +57,28 @@ func (d *Dialer) newDialing(ctx context.Context, network string) *dialing {
 	return dl
 }
 
+// leave is for the end of a dial, which may be a panic of the user's: of Control,
+// of Chooser, or of a trace hook. Whatever the attempts still hold is given back
+// then. In one that runs on, connectDone does that.
+func (dl *dialing) leave() {
+	if dl.literal {
+		dl.one.giveBack()
+		dl.recycle()
+		return
+	}
+	if dl.over {
+		return
+	}
+	dl.mu.Lock()
+	defer dl.mu.Unlock()
+	dl.settled = true
+	for _, a := range dl.attempts {
+		a.giveBack()
+	}
+}
+
 // recycle is for a dialing of which nothing is left.
 func (dl *dialing) recycle() {
-	dl.one.giveBack() // the user's Control has panicked
 	run, control, tried, attempts := dl.one.setup.run, dl.net.ControlContext, dl.one.tried[:0], dl.attempts[:0]
 	*dl = dialing{attempts: attempts}
 	dl.net.ControlContext = control
