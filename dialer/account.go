@@ -25,11 +25,16 @@ type account struct {
 
 	ports map[uint16]portUse // those that are in use
 
-	views  []view        // one for each PortRange that was dialed with, mostly a single one
-	paused pause         // the kernel has found no port
-	path   pause         // the kernel has found no way from here to there
-	last   error         // what the kernel said when it found no port
-	choice *explicitPool // with ExplicitPorts
+	views  []view // one for each PortRange that was dialed with, mostly a single one
+	paused pause  // the kernel has found no port
+	path   pause  // the kernel has found no way from here to there
+	last   error  // what the kernel said when it found no port
+
+	// Who has waited for a port and is given one has it only when the kernel has
+	// found it, a moment later. Until then nobody else tries.
+	granted int           // attempts of such who waited
+	ours    time.Duration // until when it is theirs
+	choice  *explicitPool // with ExplicitPorts
 }
 
 // portUse is what one port is in use for. Two connections can have the same one:
@@ -121,8 +126,6 @@ func (a *account) leaseLocked() *lease {
 // been in a TIME_WAIT of ours: then the kernel has used it again
 // (net.ipv4.tcp_tw_reuse).
 func (a *account) openedLocked(p uint16) {
-	a.pending--
-	a.dest.used--
 	if a.ports == nil {
 		a.ports = make(map[uint16]portUse)
 	}
@@ -135,10 +138,35 @@ func (a *account) openedLocked(p uint16) {
 
 // resumeLocked ends the pause, first for who waits longest for a port.
 func (a *account) resumeLocked() {
-	if a.paused.clear() {
-		a.noteRefusedLocked()
+	now := a.dest.ledger.now()
+	a.paused.clear()
+	if a.dest.serveLocked(a, now) {
+		a.ours = now + pausePorts.first // a connect has found a port, or none, long before
 	}
-	a.dest.serveLocked(a)
+	if a.granted > 0 && now < a.ours {
+		a.paused.until, a.paused.step = a.ours, pausePorts.first
+		a.wakeLocked(now)
+	}
+	a.noteRefusedLocked()
+}
+
+// wakeLocked sees that those who wait try again when the pause is over.
+func (a *account) wakeLocked(now time.Duration) {
+	if len(a.dest.waiters) > 0 {
+		a.dest.ledger.wakeAtLocked(a.paused.until, now)
+	}
+}
+
+// outLocked reports whether a dial that has not waited is to leave the account
+// alone.
+func (a *account) outLocked(now time.Duration) bool {
+	return a.paused.holds(now) || a.paused.on() && a.dest.awaitedLocked(a)
+}
+
+// asideLocked reports whether the source could not use a port: it is not ours, or
+// has no way there, as far as we know.
+func (a *account) asideLocked(now time.Duration) bool {
+	return a.path.holds(now) || a.dest.ledger.aside[a.key.src].holds(now)
 }
 
 // closedLocked ends a connection, with or without a TIME_WAIT. If another
@@ -178,13 +206,6 @@ func (a *account) expiredLocked(w wait) {
 	a.freedLocked()
 }
 
-// abandonLocked ends an attempt that came to nothing.
-func (a *account) abandonLocked() {
-	a.pending--
-	a.dest.used--
-	a.freedLocked()
-}
-
 // freedLocked draws the conclusions of a port that came free: the kernel can be
 // asked again.
 func (a *account) freedLocked() {
@@ -199,9 +220,7 @@ func (a *account) refuseLocked(err error, now time.Duration, probe bool) {
 	a.last = err
 	a.paused.begin(now, pausePorts, probe)
 	a.noteRefusedLocked()
-	if len(a.dest.waiters) > 0 {
-		a.dest.ledger.wakeAtLocked(a.paused.until, now)
-	}
+	a.wakeLocked(now)
 }
 
 // noteRefusedLocked keeps ledger.refused right.
@@ -227,6 +246,7 @@ type lease struct {
 	port    uint16 // of the connection; with ExplicitPorts, of the attempt already
 	state   leaseState
 	probe   bool // there was a pause before
+	granted bool // to who has waited
 }
 
 // leaseState is guarded by the ledger's mutex.
@@ -248,15 +268,28 @@ func (l *lease) opened(port uint16) {
 	ledger := l.ledger()
 	ledger.mu.Lock()
 	defer ledger.mu.Unlock()
-	switch {
-	case l.state != leasePending:
-	case !l.src.IsValid(): // the kernel has chosen: there was a port, and no more is known
+	if l.state != leasePending {
+		return
+	}
+	l.leaveLocked()
+	if !l.src.IsValid() { // the kernel has chosen: there was a port, and no more is known
 		l.state = leaseEnded
-		l.account.abandonLocked()
-	default:
-		l.port, l.state = port, leaseOpen
-		l.account.openedLocked(port)
-		delete(ledger.aside, l.src)
+		l.account.path.clear()
+		l.account.freedLocked()
+		return
+	}
+	l.port, l.state = port, leaseOpen
+	l.account.openedLocked(port)
+	delete(ledger.aside, l.src)
+}
+
+// leaveLocked takes a lease out of the count of attempts.
+func (l *lease) leaveLocked() {
+	a := l.account
+	a.pending--
+	a.dest.used--
+	if l.granted {
+		a.granted--
 	}
 }
 
@@ -285,7 +318,8 @@ func (l *lease) endLocked(timeWait bool, now time.Duration) {
 	}
 	switch l.state {
 	case leasePending:
-		a.abandonLocked()
+		l.leaveLocked()
+		a.freedLocked()
 	case leaseOpen:
 		a.closedLocked(l.port, timeWait, now)
 	}
@@ -307,8 +341,7 @@ func (l *lease) refused(f fault, err error) {
 	a := l.account
 	// Not by endLocked: nothing came free.
 	l.state = leaseEnded
-	a.pending--
-	a.dest.used--
+	l.leaveLocked()
 	if a.choice != nil && l.port != 0 {
 		_, ours := a.ports[l.port]
 		a.choice.refused(l.port, ours, now)
@@ -317,11 +350,17 @@ func (l *lease) refused(f fault, err error) {
 	case noPort:
 		if a.choice == nil || !a.choice.left(now) {
 			a.refuseLocked(err, now, l.probe)
+		} else if l.granted {
+			a.resumeLocked() // there are others, for who is next
 		}
 	case noWay:
 		a.path.begin(now, pausePath, l.probe)
+		a.dest.disappointLocked(now)
 	case notOurs:
 		ledger.setAsideLocked(l.src, now, l.probe)
+		for d := range ledger.waiting {
+			d.disappointLocked(now)
+		}
 	}
 	if a.dest.used == 0 {
 		ledger.keepLocked(a.dest)

@@ -47,7 +47,7 @@ const (
 	tierRoom  tier = iota
 	tierFull       // nearly full
 	tierAside      // not ours, or without a way there, when we last looked
-	tierOut        // the kernel had no port
+	tierOut        // the kernel had no port, or who waits for one comes first
 )
 
 // choose finds a source and counts an attempt on it. The lease is nil if the
@@ -109,7 +109,7 @@ func (l *ledger) chooseLocked(q *ask, now time.Duration) (*lease, outcome) {
 // unboundLocked is chooseLocked where the kernel chooses the source.
 func (l *ledger) unboundLocked(q *ask, now time.Duration) (*lease, outcome) {
 	a := l.destLocked(q.dst).accountLocked(accountKey{})
-	if a.paused.holds(now) {
+	if a.outLocked(now) && !a.asideLocked(now) {
 		return nil, outOfPorts
 	}
 	return a.takeLocked(q, now), chosen
@@ -141,14 +141,13 @@ func (l *ledger) candidatesLocked(q *ask, now time.Duration, into []Budget) ([]B
 
 // judgeLocked says how well a source would do.
 func (l *ledger) judgeLocked(q *ask, d *dest, src netip.Addr, now time.Duration) (Budget, tier) {
-	aside := l.aside[src].holds(now)
 	var a *account
 	if d != nil {
 		a = d.accounts[accountKey{src, q.explicit}]
 	}
 	if a == nil {
 		b := Budget{Source: src, Destination: q.dst, Size: q.size}
-		if aside {
+		if l.aside[src].holds(now) {
 			return b, tierAside
 		}
 		return b, tierRoom
@@ -156,10 +155,10 @@ func (l *ledger) judgeLocked(q *ask, d *dest, src netip.Addr, now time.Duration)
 	v := a.viewLocked(q)
 	b := a.budgetLocked(v, now)
 	switch {
-	case a.paused.holds(now):
-		return b, tierOut
-	case aside, a.path.holds(now):
+	case a.asideLocked(now): // be it out of ports as well: nobody shall wait for one of those
 		return b, tierAside
+	case a.outLocked(now):
+		return b, tierOut
 	case a.fullLocked(v):
 		return b, tierFull
 	}
@@ -168,11 +167,7 @@ func (l *ledger) judgeLocked(q *ask, d *dest, src netip.Addr, now time.Duration)
 
 // takeLocked counts an attempt on the source.
 func (l *ledger) takeLocked(q *ask, src netip.Addr, now time.Duration) *lease {
-	lease := l.destLocked(q.dst).accountLocked(accountKey{src, q.explicit}).takeLocked(q, now)
-	if lease != nil && l.aside[src].probe(now) {
-		lease.probe = true
-	}
-	return lease
+	return l.destLocked(q.dst).accountLocked(accountKey{src, q.explicit}).takeLocked(q, now)
 }
 
 // takeLocked counts an attempt on the account. It returns nil if ports are
@@ -192,9 +187,9 @@ func (a *account) takeLocked(q *ask, now time.Duration) *lease {
 	}
 	lease := a.leaseLocked()
 	lease.port = port
-	// Both are asked.
-	ports, path := a.paused.probe(now), a.path.probe(now)
-	lease.probe = ports || path
+	// All are asked.
+	ports, path, aside := a.paused.probe(now), a.path.probe(now), a.dest.ledger.aside[a.key.src].probe(now)
+	lease.probe = ports || path || aside
 	return lease
 }
 

@@ -57,7 +57,7 @@ func (l *ledger) enqueue(w *portWaiter, ticket *uint64) grant {
 		i, _ := slices.BinarySearchFunc(d.waiters, w, func(a, b *portWaiter) int { return int(int64(a.ticket - b.ticket)) })
 		d.waiters = slices.Insert(d.waiters, i, w)
 		l.waiting[d] = struct{}{}
-		if at, ok := d.nextLocked(); ok {
+		if at, ok := d.nextLocked(0); ok {
 			l.wakeAtLocked(max(at, now), now)
 		}
 	}
@@ -98,39 +98,87 @@ func (l *ledger) removeLocked(w *portWaiter) {
 	}
 }
 
-// serveLocked gives the account's next port to who waits longest for one there.
-func (d *dest) serveLocked(a *account) {
-	if len(d.waiters) == 0 {
-		return
+// serveLocked gives the account's next port to who waits longest for one there,
+// and reports whether somebody did. A source that could not use it gets none.
+func (d *dest) serveLocked(a *account, now time.Duration) bool {
+	if len(d.waiters) == 0 || a.asideLocked(now) {
+		return false
 	}
-	now := d.ledger.now()
 	for _, w := range d.waiters {
-		for i, q := range w.asks {
-			if q.dst != d.addr || !q.accepts(a) {
-				continue
-			}
-			if lease := a.takeLocked(q, now); lease != nil {
-				d.ledger.removeLocked(w)
-				w.got <- grant{lease, i}
-				return
+		if i := w.wants(a); i >= 0 {
+			if lease := a.takeLocked(w.asks[i], now); lease != nil {
+				d.ledger.grantLocked(w, grant{lease, i})
+				return true
 			}
 		}
 	}
+	return false
+}
+
+// wants is the first of the asks that a lease on the account would answer, or -1.
+func (w *portWaiter) wants(a *account) int {
+	return slices.IndexFunc(w.asks, func(q *ask) bool { return q.dst == a.dest.addr && q.accepts(a) })
+}
+
+// awaitedLocked reports whether somebody waits for a port of the account.
+func (d *dest) awaitedLocked(a *account) bool {
+	return slices.ContainsFunc(d.waiters, func(w *portWaiter) bool { return w.wants(a) >= 0 })
+}
+
+func (l *ledger) grantLocked(w *portWaiter, g grant) {
+	g.lease.granted = true
+	g.lease.account.granted++
+	l.removeLocked(w)
+	w.got <- g
+}
+
+// disappointLocked has those try at once who wait for ports of sources alone that
+// could not use them: what the kernel says to that is better than to wait.
+func (d *dest) disappointLocked(now time.Duration) {
+	for _, w := range slices.Clone(d.waiters) {
+		if slices.ContainsFunc(w.asks, func(q *ask) bool { return d.ledger.hopefulLocked(q, now) }) {
+			continue
+		}
+		for i, q := range w.asks {
+			if lease, _ := d.ledger.chooseLocked(q, now); lease != nil {
+				d.ledger.grantLocked(w, grant{lease, i})
+				break
+			}
+		}
+	}
+}
+
+// hopefulLocked reports whether some source could use a port if it had one.
+func (l *ledger) hopefulLocked(q *ask, now time.Duration) bool {
+	d := l.destLocked(q.dst)
+	if len(q.from) == 0 {
+		return !d.accountLocked(accountKey{}).asideLocked(now)
+	}
+	for src := range q.from.candidates(q.dst.Addr().Is6(), nil, q.key) {
+		if _, t := l.judgeLocked(q, d, src, now); t != tierAside {
+			return true
+		}
+	}
+	return false
 }
 
 // probeLocked lets one waiter try each account whose pause is over.
 func (d *dest) probeLocked(now time.Duration) {
 	for _, a := range d.accounts {
-		if a.paused.on() && !a.paused.holds(now) {
-			d.serveLocked(a)
+		switch {
+		case !a.paused.on() || a.paused.holds(now):
+		case a.asideLocked(now):
+			d.disappointLocked(now)
+		default:
+			d.serveLocked(a, now)
 		}
 	}
 }
 
-// nextLocked is when the next pause of an account ends.
-func (d *dest) nextLocked() (at time.Duration, ok bool) {
+// nextLocked is when the next pause of an account ends, of those that end later.
+func (d *dest) nextLocked(than time.Duration) (at time.Duration, ok bool) {
 	for _, a := range d.accounts {
-		if a.paused.on() && (!ok || a.paused.until < at) {
+		if a.paused.on() && a.paused.until > than && (!ok || a.paused.until < at) {
 			at, ok = a.paused.until, true
 		}
 	}

@@ -62,7 +62,7 @@ func (l *ledger) wake(at time.Duration) {
 	next, any := time.Duration(0), false
 	for d := range l.waiting {
 		d.probeLocked(now)
-		if at, ok := d.nextLocked(); ok && (!any || at < next) {
+		if at, ok := d.nextLocked(now); ok && (!any || at < next) {
 			next, any = at, true
 		}
 	}
