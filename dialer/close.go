@@ -106,7 +106,7 @@ func (c *Conn) Reset() error {
 func (c *Conn) closeLocked() socket {
 	c.closed = true
 	c.record.At = time.Now()
-	return look(c.raw, c.mode)
+	return c.lookLocked(c.raw)
 }
 
 // endLocked makes the record final, but for the time, which is there.
@@ -146,13 +146,13 @@ func (c *Conn) giveBack() {
 func (c *Conn) CloseWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := look(c.raw, c.mode)
+	before := c.lookLocked(c.raw)
 	if err := c.TCPConn.CloseWrite(); err != nil {
 		return err
 	}
 	if c.fin == finNotSent {
 		c.fin = finFirst
-		if before.peerFirst() || look(c.raw, c.mode).peerFirst() {
+		if before.peerFirst() || c.lookLocked(c.raw).peerFirst() {
 			c.fin = finSecond
 		}
 	}
@@ -190,7 +190,7 @@ func (c *Conn) CloseState() CloseRecord {
 	if c.closed {
 		raw, at = c.remains.raw, c.record.At
 	}
-	r := c.judgeLocked(look(raw, c.mode))
+	r := c.judgeLocked(c.lookLocked(raw))
 	r.At = at
 	return r
 }

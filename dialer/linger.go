@@ -113,7 +113,7 @@ func (r *remains) close() {
 	c := r.conn
 	c.mu.Lock()
 	// Nobody writes any more, so what is clean now stays so.
-	s := look(r.raw, c.mode)
+	s := c.lookLocked(r.raw)
 	if s.clean {
 		r.raw.Control(func(fd uintptr) { s.clean = abort(int(fd)) })
 	}

@@ -2,8 +2,13 @@
 
 package dialer
 
+// tcpInfo is nothing here, as nobody can be asked.
+type tcpInfo struct{}
+
+var _ = looker{}.info
+
 // lookAt would ask the kernel about the connection.
-func lookAt(int) socket { return socket{} }
+func (*looker) lookAt(int) socket { return socket{} }
 
 // undelivered would ask for what the peer has not acknowledged.
 func undelivered(int) bool { return true }

@@ -37,12 +37,12 @@ func (s socket) resettable() bool {
 	return s.known && !s.unread && !s.abort && (s.state == tcpEstablished || s.state == tcpFinWait2)
 }
 
-// look asks the kernel about the socket, in view of how it is to be closed. It
-// changes nothing.
-func look(raw syscall.RawConn, m CloseMode) socket {
+// lookLocked asks the kernel about the socket, in view of how it is to be closed.
+// It changes nothing.
+func (c *Conn) lookLocked(raw syscall.RawConn) socket {
 	l := lookers.Get().(*looker)
 	defer lookers.Put(l)
-	l.mode, l.found = m, socket{}
+	l.mode, l.read, l.found = c.mode, c.read.Load(), socket{}
 	raw.Control(l.run)
 	return l.found
 }
@@ -51,14 +51,16 @@ func look(raw syscall.RawConn, m CloseMode) socket {
 // kept between calls because that function would be allocated for each.
 type looker struct {
 	mode  CloseMode
+	read  int64 // what of the peer's was read, as far as the Conn knows
 	found socket
 	run   func(fd uintptr)
+	info  tcpInfo
 }
 
 var lookers = sync.Pool{New: func() any {
 	l := new(looker)
 	l.run = func(fd uintptr) {
-		l.found = lookAt(int(fd))
+		l.found = l.lookAt(int(fd))
 		l.found.clean = l.mode.ResetIfClean && l.found.resettable() && !undelivered(int(fd))
 	}
 	return l
