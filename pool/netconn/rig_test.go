@@ -83,7 +83,8 @@ func (r *rig) awaitArrival(c net.Conn) {
 	}
 	// The poller calls again when the socket has become readable.
 	tcp.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if err := raw.Read(func(fd uintptr) bool { return arrived(fd) }); err != nil {
+	calls := 0
+	if err := raw.Read(func(fd uintptr) bool { calls++; return arrived(fd, calls) }); err != nil {
 		r.t.Fatalf("nothing has arrived: %v", err)
 	}
 	tcp.SetReadDeadline(time.Time{})
