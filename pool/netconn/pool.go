@@ -22,7 +22,7 @@ type Pool struct {
 	count   counters
 }
 
-// New makes a Pool. There is no Config yet with which it fails.
+// New makes a Pool. The error is for what a Config may forbid one day: it is nil.
 func New(cfg Config) (*Pool, error) {
 	p := &Pool{connect: cfg.Dial, oneWay: cfg.OneWay}
 	if p.connect == nil {
