@@ -68,6 +68,12 @@ func (m *model) checkStats() {
 	if sum != all {
 		m.t.Fatalf("the stats of all keys add up to %+v, want %+v", sum, all)
 	}
+	m.r.pool.mu.Lock()
+	met, known := m.r.pool.met.n, len(m.r.pool.origins)
+	m.r.pool.mu.Unlock()
+	if met != known {
+		m.t.Fatalf("All would visit %d keys, want all %d that are known", met, known)
+	}
 }
 
 func (m *model) checkLimits() {

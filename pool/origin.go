@@ -5,9 +5,10 @@ import "time"
 // origin is all that the pool knows of one key. It is in the pool's map while it
 // has a connection, a dial or a waiter. The pool's mutex guards it.
 type origin[K comparable, C any] struct {
-	pool  *Pool[K, C]
-	key   K
-	alone bool // Config.DialAlone's answer
+	pool   *Pool[K, C]
+	key    K
+	number uint64 // counts up over the pool's life
+	alone  bool   // Config.DialAlone's answer
 
 	slotsSeen int // what a connection offered last; 0: not known yet
 
@@ -38,7 +39,7 @@ type origin[K comparable, C any] struct {
 	alarmed bool          // whether it runs
 	alarmAt time.Duration // when it rings, on the monotonic clock
 
-	inDirty, inWanting, inSwollen, inWarming links[origin[K, C]]
+	inMet, inDirty, inWanting, inSwollen, inWarming links[origin[K, C]]
 }
 
 // blankOrigin is what the origins of a pool are copied from. An accessor of a
@@ -60,12 +61,15 @@ func blankOrigin[K comparable, C any](p *Pool[K, C]) origin[K, C] {
 func (p *Pool[K, C]) newOriginLocked(key K, alone bool) *origin[K, C] {
 	o := new(origin[K, C])
 	*o = p.blank
-	o.key, o.alone = key, alone
+	p.lastOrigin++
+	o.key, o.number, o.alone = key, p.lastOrigin, alone
 	p.origins[key] = o
+	p.met.pushBack(o)
 	p.kickLocked(o)
 	return o
 }
 
+func (o *origin[K, C]) metLinks() *links[origin[K, C]]     { return &o.inMet }
 func (o *origin[K, C]) dirtyLinks() *links[origin[K, C]]   { return &o.inDirty }
 func (o *origin[K, C]) wantingLinks() *links[origin[K, C]] { return &o.inWanting }
 func (o *origin[K, C]) warmingLinks() *links[origin[K, C]] { return &o.inWarming }

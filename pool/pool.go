@@ -42,6 +42,9 @@ type Pool[K comparable, C any] struct {
 	open, dialing, leases, waiting int
 	slowDials                      int // of dialing, those that take long and were not cancelled
 
+	met        list[origin[K, C]] // all origins, those met first at the front, and the marks of tours
+	lastOrigin uint64             // the number of the youngest
+
 	idle       list[Conn[K, C]] // without a lease, most recently used first
 	closing    list[Conn[K, C]] // no longer counted, Config.Close still to be called
 	closers    int              // calls of Config.Close under way
@@ -83,6 +86,7 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 		origins: make(map[K]*origin[K, C]),
 		idle:    list[Conn[K, C]]{links: (*Conn[K, C]).idleLinks},
 		closing: list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
+		met:     list[origin[K, C]]{links: (*origin[K, C]).metLinks},
 		dirty:   list[origin[K, C]]{links: (*origin[K, C]).dirtyLinks},
 		wanting: list[origin[K, C]]{links: (*origin[K, C]).wantingLinks},
 		warming: list[origin[K, C]]{links: (*origin[K, C]).warmingLinks},

@@ -92,6 +92,7 @@ func (p *Pool[K, C]) reviewLocked(o *origin[K, C]) {
 func (p *Pool[K, C]) forgetLocked(o *origin[K, C]) {
 	if o.emptyLocked() {
 		delete(p.origins, o.key)
+		p.met.drop(o)
 	}
 }
 
