@@ -22,6 +22,7 @@ type conn struct {
 	t     *Transport
 	entry atomic.Pointer[connEntry] // the pool's side of it
 	wire  *wire
+	tally *tally // of the origin that it was dialed for
 	http2 bool
 	cc    *http.ClientConn
 
@@ -50,11 +51,23 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 			return c, 1, nil
 		}
 	}
-	h, err := t.connect(ctx, o)
+	tally := t.tallies.get(o)
+	defer t.tallies.put(tally)
+	c, slots, err := t.dialNew(ctx, o, entry, tally)
+	if err != nil && ctx.Err() == nil {
+		t.tallies.dialFailed(tally)
+	}
+	return c, slots, err
+}
+
+// dialNew opens a connection, and counts on the tally.
+func (t *Transport) dialNew(ctx context.Context, o origin, entry *connEntry, tally *tally) (*conn, int, error) {
+	h, err := t.connect(ctx, o, tally)
 	if err != nil {
 		return nil, 0, err
 	}
-	c := &conn{t: t, http2: h.http2()}
+	c := &conn{t: t, tally: tally, http2: h.http2()}
+	tally.speaks(c.http2)
 	c.entry.Store(entry)
 	c.wire = h.wire(c.onClose)
 	c.wire.unfinished, c.wire.mode, c.wire.onGone = c.unfinished, c.closeMode, c.onGone
@@ -161,7 +174,10 @@ func (c *conn) answered() {
 
 // onClose counts the close, whoever asked for it. It may run under a
 // ClientConn's mutex.
-func (c *conn) onClose(record dialer.CloseRecord) { c.t.count.closed(record, c.why()) }
+func (c *conn) onClose(record dialer.CloseRecord) {
+	c.t.count.closed(record, c.why())
+	c.t.tallies.closed(c.tally, record)
+}
 
 // onGone tells the pool, whoever asked for the close. It may run under a
 // ClientConn's mutex.

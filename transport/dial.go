@@ -68,19 +68,20 @@ func refuseNil(name string, dial dialFunc) dialFunc {
 // hop is a connection on its way to becoming a wire: first TCP to the proxy or
 // the target, then through the proxy, then TLS, each step over the one before.
 type hop struct {
-	t    *Transport
-	o    origin
-	conn net.Conn             // the outermost so far
-	tcp  *dialer.Conn         // the innermost; nil if unknown
-	seen net.Conn             // what GotConnInfo will show
-	owns bool                 // closing conn closes tcp
-	tls  *tls.ConnectionState // of the outermost TLS
+	t     *Transport
+	o     origin
+	tally *tally
+	conn  net.Conn             // the outermost so far
+	tcp   *dialer.Conn         // the innermost; nil if unknown
+	seen  net.Conn             // what GotConnInfo will show
+	owns  bool                 // closing conn closes tcp
+	tls   *tls.ConnectionState // of the outermost TLS
 }
 
 // connect makes the finished connection for o. Once TCP stands, it is counted
 // as opened, and as closed if a later step fails.
-func (t *Transport) connect(ctx context.Context, o origin) (*hop, error) {
-	h := &hop{t: t, o: o}
+func (t *Transport) connect(ctx context.Context, o origin, tally *tally) (*hop, error) {
+	h := &hop{t: t, o: o, tally: tally}
 	proxy := o.proxyURL()
 	if err := h.dialFirst(ctx, proxy); err != nil {
 		if proxy != nil {
@@ -136,6 +137,8 @@ func (h *hop) http1Only() bool { return h.o.http1 }
 // began takes a connection that a dial function returned.
 func (h *hop) began(c net.Conn) {
 	h.t.count.opened.Add(1)
+	h.t.tallies.hold(h.tally)
+	h.tally.opened.Add(1)
 	h.conn, h.seen, h.owns = c, c, true
 	switch c := c.(type) {
 	case *dialer.Conn:
@@ -240,7 +243,10 @@ func (h *hop) shake(ctx context.Context, tc *tls.Conn) error {
 
 // giveUp closes and counts a connection that was opened in vain.
 func (h *hop) giveUp() {
-	w := h.wire(func(r dialer.CloseRecord) { h.t.count.closed(r, reasonSetup) })
+	w := h.wire(func(r dialer.CloseRecord) {
+		h.t.count.closed(r, reasonSetup)
+		h.t.tallies.closed(h.tally, r)
+	})
 	w.Close()
 }
 

@@ -243,6 +243,7 @@ func (x *exchange) wait(ctx context.Context, o origin) (*connLease, error) {
 	lease, err := x.t.pool.Get(ctx, o)
 	if err == nil && lease.Waited() > 0 {
 		x.t.count.waited(lease.Waited())
+		lease.Value().tally.waited(lease.Waited())
 	}
 	return lease, err
 }
@@ -281,11 +282,13 @@ func (x *exchange) take(lease *connLease) *attempt {
 	a := &attempt{x: x, lease: lease, conn: c, fresh: fresh, reused: c.used.Swap(true), served: c.served.Load()}
 	if !a.reused {
 		x.t.count.used.Add(1)
+		c.tally.used.Add(1)
 	} else {
 		c.watch.use()
 	}
 	if a.served {
 		x.t.count.reused.Add(1)
+		c.tally.reused.Add(1)
 	}
 	a.written = c.wire.written.Load()
 	if !c.http2 {

@@ -59,11 +59,13 @@ type counters struct {
 // exchange counts a response header received on c.
 func (n *counters) exchange(c *conn) {
 	n.exchanges.Add(1)
-	if c.served.Swap(true) {
+	again := c.served.Swap(true)
+	if again {
 		n.avoided.Add(1)
 	} else {
 		n.served.Add(1)
 	}
+	c.tally.exchange(again)
 }
 
 // handshake counts a TLS handshake.

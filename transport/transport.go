@@ -27,7 +27,9 @@ type Transport struct {
 	engines engines
 	pool    *connPool
 	metrics *metrics
+	name    string
 	count   counters
+	tallies tallies
 	lessons lessons
 	names   *names // nil: nothing is looked up again
 
@@ -100,11 +102,10 @@ func New(cfg Config) (*Transport, error) {
 	if err := t.openPool(&cfg, cfg.limits(tmpl)); err != nil {
 		return nil, err
 	}
-	name := cfg.Name
-	if name == "" {
-		name = "default"
+	if t.name = cfg.Name; t.name == "" {
+		t.name = "default"
 	}
-	m, err := newMetrics(t, name, cfg.MeterProvider)
+	m, err := newMetrics(t, t.name, cfg.MeterProvider)
 	if err != nil {
 		t.pool.Close()
 		return nil, err
