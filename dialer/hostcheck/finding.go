@@ -36,6 +36,16 @@ func (s Severity) String() string {
 // MarshalText writes the name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads the name. Another text is an error.
+func (s *Severity) UnmarshalText(text []byte) error {
+	i := slices.Index(severityNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("hostcheck: %q is no severity", text)
+	}
+	*s = Severity(i)
+	return nil
+}
+
 // Finding is what was found out about one setting or about the sockets there
 // are. Its texts are sentences in English for people; programs go by ID.
 type Finding struct {
