@@ -53,13 +53,13 @@ func whole[N int | uint64](n N) string {
 func percent(share float64) string {
 	switch {
 	case share >= 1:
-		return strconv.FormatFloat(100*share, 'f', 0, 64) + " %"
+		return strconv.FormatFloat(100*share, 'f', 0, 64) + "\u00a0%"
 	case share > 0.999:
-		return "99.9 %"
+		return "99.9\u00a0%"
 	case share > 0 && share < 0.001:
-		return "< 0.1 %"
+		return "<\u00a00.1\u00a0%"
 	}
-	return strconv.FormatFloat(100*share, 'f', 1, 64) + " %"
+	return strconv.FormatFloat(100*share, 'f', 1, 64) + "\u00a0%"
 }
 
 // rate writes how many a second.
@@ -81,15 +81,15 @@ func span(d time.Duration) string {
 	case d <= 0:
 		return "0"
 	case d < time.Millisecond:
-		return strconv.FormatInt(max(d.Microseconds(), 1), 10) + " µs"
+		return strconv.FormatInt(max(d.Microseconds(), 1), 10) + "\u00a0µs"
 	case d < 10*time.Millisecond:
-		return strconv.FormatFloat(d.Seconds()*1000, 'f', 1, 64) + " ms"
+		return strconv.FormatFloat(d.Seconds()*1000, 'f', 1, 64) + "\u00a0ms"
 	case d < time.Second:
-		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+		return strconv.FormatInt(d.Milliseconds(), 10) + "\u00a0ms"
 	case d < 10*time.Second:
-		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "\u00a0s"
 	case d < time.Minute:
-		return strconv.Itoa(int(d.Seconds())) + " s"
+		return strconv.Itoa(int(d.Seconds())) + "\u00a0s"
 	case d < time.Hour:
 		return two(d, time.Minute, "m", time.Second, "s")
 	case d < 24*time.Hour:
@@ -99,7 +99,7 @@ func span(d time.Duration) string {
 }
 
 func two(d, large time.Duration, l string, small time.Duration, s string) string {
-	return fmt.Sprintf("%d %s %d %s", d/large, l, d%large/small, s)
+	return fmt.Sprintf("%d\u00a0%s\u00a0%d\u00a0%s", d/large, l, d%large/small, s)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
