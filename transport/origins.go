@@ -33,18 +33,18 @@ type OriginStats struct {
 	Dialing int // dials in progress
 	Waiting int // requests waiting for a connection
 
-	Exchanges     uint64
-	Opened        uint64
-	DialsFailed   uint64 // dials that failed, TLS and the proxy included, but for those that were canceled
-	Closed        uint64
-	ClosedByPeer  uint64 // of Closed, how many the peer ended
-	Served        uint64
-	Wasted        uint64
-	Reused        uint64
-	ClosesAvoided uint64
-	TimeWaits     uint64
-	Waited        uint64
-	WaitTime      time.Duration
+	Exchanges     uint64        // final response headers received
+	Opened        uint64        // connections established
+	DialsFailed   uint64        // dials that failed, TLS and the proxy included, but for those that were canceled
+	Closed        uint64        // connections closed
+	ClosedByPeer  uint64        // of Closed, how many the peer ended
+	Served        uint64        // connections with at least one exchange
+	Wasted        uint64        // connections that no request has used
+	Reused        uint64        // attempts on a connection that had served before
+	ClosesAvoided uint64        // exchanges on a connection that had served before
+	TimeWaits     uint64        // closes that left a TIME_WAIT on this host
+	Waited        uint64        // attempts that waited for a connection, dials included
+	WaitTime      time.Duration // for how long, added up
 }
 
 // Origins goes through the origins, in no particular order. The totals are counted
