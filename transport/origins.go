@@ -57,7 +57,7 @@ type OriginStats struct {
 // roughly, since one figure is read after the other.
 //
 // No request waits for the loop: what it needs is copied origin by origin, and no
-// lock is held in its body. With 100,000 origins it takes some 50 ms. It may be
+// lock is held in its body. It may be
 // called at any time by anybody, also after Close.
 func (t *Transport) Origins() iter.Seq[OriginStats] {
 	return func(yield func(OriginStats) bool) {

@@ -9,9 +9,12 @@
 // transport/status were made of this program, with Chromium:
 //
 //	go run ./examples/status -listen localhost:8080 -interval 1s &
-//	sleep 180
-//	chromium --headless --hide-scrollbars --window-size=1280,2300 \
-//		--screenshot=page.png http://localhost:8080/debug/stayopen?limit=8
+//	sleep 40
+//	chromium --headless --hide-scrollbars --window-size=1280,1850 \
+//		--screenshot=page.png 'http://localhost:8080/debug/stayopen?limit=9'
+//	pngquant --quality 60-95 page.png
+//
+// and the narrow one with --window-size=400,1900 and limit=3.
 //
 // It exits with 0 when -for is over or it was interrupted, 1 when it could not run
 // and 2 for flags it cannot use.

@@ -34,8 +34,7 @@
 // However many look, the figures are read once a second at most. No request of the
 // transports waits for that, and the page is complete in memory before its first
 // byte is sent, so that nobody waits for a slow reader either. With 1,000 origins
-// in use a page takes some milliseconds. With 100,000 it is some tenths of a second
-// and some 50 MB of garbage, of one goroutine.
+// in use a page of the first 100 takes some 4 ms, and one of all of them some 30 ms.
 //
 // The charts need a past. For it a timer reads the totals every Config.Interval,
 // 5 s, from New to Close, and keeps 15 minutes of them in 50 KB for each transport;
