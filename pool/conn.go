@@ -22,6 +22,8 @@ type Conn[K comparable, C any] struct {
 
 	value C // written once, before the first lease
 
+	cause, replaces Reason // see origin.causeLocked; written once, before Dial
+
 	// The pool's mutex guards the rest.
 
 	dial *dial[K, C] // while it is being dialed
@@ -29,9 +31,11 @@ type Conn[K comparable, C any] struct {
 	slots    int
 	leased   int
 	phase    phase
+	given    bool // it was leased
 	retired  bool
-	gone     bool // Gone was called while it was being dialed
-	slotsSet bool // SetSlots was called
+	gone     bool   // Gone was called while it was being dialed
+	lost     Reason // and why
+	slotsSet bool   // SetSlots was called
 	settling bool
 	watch    *time.Timer // while it settles: tells when that takes long, nil without Config.SlowDial
 	why      Reason      // why it is retired or being closed
@@ -62,6 +66,20 @@ func (c *Conn[K, C]) keyIdleLinks() *links[Conn[K, C]] { return &c.inKeyIdle }
 
 // Key returns the key that c was dialed for.
 func (c *Conn[K, C]) Key() K { return c.origin.key }
+
+// Cause returns why c was opened, as of the moment when its dial began: why no
+// other connection could be used instead. It is [Warmed] or [Minimum] where no
+// Get caused it. Otherwise it stands in for the one that the key lost last, if
+// that was not replaced since, and the cause is the reason of that loss: had that
+// one been kept, c would not have been needed. Where the key has lost none, it is
+// [First] for its first connection, and [Busy] after that: it never had so many
+// at once.
+//
+// So no more connections are opened for the reason of a loss than were lost for
+// it, and First counts the keys. Of one key the last 8 rows of losses for the
+// same reason are known, and of keys that have nothing left the 4,096 latest;
+// the others begin anew.
+func (c *Conn[K, C]) Cause() Reason { return c.cause }
 
 // SetSlots says how many leases c offers at once from now on; less than zero
 // counts as zero. It may be less than what is out: then nobody is thrown off,
@@ -101,15 +119,15 @@ func (c *Conn[K, C]) Retire(why Reason) {
 	p.unlock()
 }
 
-// Replace says that c will be retired soon: where Config.MinPerKey asks for it,
+// Replace says that c will be retired soon, and why: where Config.MinPerKey asks for it,
 // the connection that takes its place is dialed now, as far as the limits allow.
 // Until it is retired c gives leases as before. Before Dial has returned it has no
 // effect.
-func (c *Conn[K, C]) Replace() {
+func (c *Conn[K, C]) Replace(why Reason) {
 	p := c.origin.pool
 	p.mu.Lock()
 	if c.phase == open {
-		c.leaveLocked()
+		c.leaveLocked(why)
 	}
 	p.unlock()
 }
@@ -118,14 +136,18 @@ func (c *Conn[K, C]) Replace() {
 // call Close; leases on it that are still out end without effect. If Dial has
 // not returned yet, c is still handed to one waiter, if there is one: it then
 // sees the error once, where the pool would otherwise dial for ever.
-func (c *Conn[K, C]) Gone() {
+func (c *Conn[K, C]) Gone() { c.Lost(Gone) }
+
+// Lost is Gone for those who know why. Where c was retired before, the reason
+// given then stays.
+func (c *Conn[K, C]) Lost(why Reason) {
 	p := c.origin.pool
 	p.mu.Lock()
 	switch {
 	case c.phase == dialing:
-		c.gone = true
+		c.gone, c.lost = true, why
 	case c.phase == open:
-		p.removeLocked(c)
+		p.removeLocked(c, why)
 	case p.closing.has(c):
 		p.closing.remove(c)
 	}
@@ -142,6 +164,7 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 	o.failures = 0
 	o.open++
 	p.open++
+	p.totals.Opened[c.cause]++
 	p.swellLocked(o, c.born)
 	switch {
 	case c.slotsSet:
@@ -164,7 +187,7 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 	}
 	switch {
 	case c.gone:
-		p.removeLocked(c)
+		p.removeLocked(c, c.lost)
 	case c.retired:
 		c.retired = false
 		p.retireLocked(c, c.why)
@@ -253,7 +276,7 @@ func (p *Pool[K, C]) retireLocked(c *Conn[K, C], why Reason) {
 	if c.phase == dialing {
 		return
 	}
-	c.leaveLocked()
+	c.leaveLocked(why)
 	c.origin.free.drop(c)
 	c.settledLocked()
 	p.dropDueLocked(c)
@@ -264,15 +287,21 @@ func (p *Pool[K, C]) retireLocked(c *Conn[K, C], why Reason) {
 
 // closeLocked removes c and queues it for Config.Close.
 func (p *Pool[K, C]) closeLocked(c *Conn[K, C], why Reason) {
-	p.removeLocked(c)
+	p.removeLocked(c, why)
 	c.why = why
 	p.closing.pushBack(c)
 	p.closingGrew = true
 }
 
-// removeLocked lets the pool forget c, which is open.
-func (p *Pool[K, C]) removeLocked(c *Conn[K, C]) {
+// removeLocked lets the pool forget c, which is open. Where it was retired the
+// reason of that counts.
+func (p *Pool[K, C]) removeLocked(c *Conn[K, C], why Reason) {
 	o := c.origin
+	if c.retired {
+		why = c.why
+	}
+	c.leaveLocked(why)
+	p.totals.Closed[why]++
 	o.conns.remove(c)
 	o.free.drop(c)
 	if p.idle.has(c) {

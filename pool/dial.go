@@ -39,7 +39,9 @@ func (p *Pool[K, C]) dialLocked(ctx context.Context, o *origin[K, C], w *waiter[
 	if o.open+o.dialing >= p.cfg.MaxPerKey {
 		p.closeLocked(o.parkedLocked(), Evicted)
 	}
+	cause, replaces := o.causeLocked(w)
 	c := &Conn[K, C]{
+		cause: cause, replaces: replaces,
 		origin: o, dial: d, dialed: p.now().mono, dueIndex: -1,
 		maxAge: maxDuration, offered: p.cfg.IdleTimeout, kept: p.cfg.IdleTimeout, left: p.cfg.MaxLeases,
 	}
@@ -155,6 +157,8 @@ func (p *Pool[K, C]) failLocked(c *Conn[K, C], d *dial[K, C], f failure) {
 	o := c.origin
 	o.conns.remove(c)
 	c.phase = ended
+	o.uncauseLocked(c)
+	p.totals.FailedDials++
 	o.alone = false // no reason any more to let the others wait
 	o.failures++
 	if d.timer != nil {

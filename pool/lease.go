@@ -86,7 +86,7 @@ func (l *Lease[K, C]) Detach() {
 	if !l.ended {
 		l.ended = true
 		if l.conn.phase == open {
-			p.removeLocked(l.conn)
+			p.removeLocked(l.conn, Detached)
 		}
 	}
 	p.unlock()
@@ -103,6 +103,11 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 		o.demand.note(o.inUseLocked())
 	}
 	o.pace.count(now.mono, o.leases)
+	p.totals.Leases++
+	if c.given {
+		p.totals.Reused++
+	}
+	c.given = true
 	c.taken, o.used = now.mono, now.mono
 	c.leased++
 	o.leases++

@@ -76,7 +76,7 @@ func (p *Pool[K, C]) parkLocked(c *Conn[K, C]) {
 	c.parked = true
 	c.origin.parked++
 	c.origin.free.drop(c)
-	c.leaveLocked()
+	c.leaveLocked(IdleTimeout)
 	p.kickLocked(c.origin)
 }
 
@@ -102,7 +102,7 @@ func (p *Pool[K, C]) lookLocked(now instant) {
 			continue
 		}
 		if lead := c.lead(); lead > 0 && now.since(c.born) >= c.maxAge-lead {
-			c.leaveLocked() // its replacement is dialed, and it serves meanwhile
+			c.leaveLocked(MaxAge) // its replacement is dialed, and it serves meanwhile
 		}
 		p.dueLocked(c, now)
 	}

@@ -24,6 +24,7 @@ type origin[K comparable, C any] struct {
 	parked    int // of open, those that are idle and not offered any more
 	settling  int // of open, those whose slots are not known yet
 	leases    int
+	losses    losses
 
 	waiters  list[waiter[K, C]] // oldest first
 	undialed list[waiter[K, C]] // of waiters, those that have no dial of their own, oldest first
@@ -65,6 +66,7 @@ func (p *Pool[K, C]) newOriginLocked(key K, alone bool) *origin[K, C] {
 	o.key, o.number, o.alone = key, p.lastOrigin, alone
 	p.origins[key] = o
 	p.met.pushBack(o)
+	p.recallLocked(o)
 	p.kickLocked(o)
 	return o
 }

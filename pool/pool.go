@@ -38,6 +38,9 @@ type Pool[K comparable, C any] struct {
 	mu      sync.Mutex
 	state   state
 	origins map[K]*origin[K, C]
+	former  map[K]*former[K] // keys that have nothing left
+	formers list[former[K]]  // the same, the one that was forgotten last at the end
+	totals  Totals
 
 	open, dialing, leases, waiting int
 	slowDials                      int // of dialing, those that take long and were not cancelled
@@ -84,6 +87,9 @@ func New[K comparable, C any](cfg Config[K, C]) (*Pool[K, C], error) {
 		cfg:     cfg,
 		born:    time.Now(),
 		origins: make(map[K]*origin[K, C]),
+		former:  make(map[K]*former[K]),
+		formers: list[former[K]]{links: (*former[K]).formerLinks},
+		totals:  Totals{Opened: make(map[Reason]uint64), Closed: make(map[Reason]uint64)},
 		idle:    list[Conn[K, C]]{links: (*Conn[K, C]).idleLinks},
 		closing: list[Conn[K, C]]{links: (*Conn[K, C]).memberLinks},
 		met:     list[origin[K, C]]{links: (*origin[K, C]).metLinks},
@@ -141,6 +147,7 @@ func (p *Pool[K, C]) take(ctx context.Context, key K) (*Lease[K, C], *waiter[K, 
 		return l, nil, nil
 	}
 	if err := p.fullLocked(o); err != nil {
+		p.totals.Refused++
 		return nil, nil, err
 	}
 	return nil, p.enqueueLocked(ctx, o, now.mono), nil
@@ -217,5 +224,28 @@ func (p *Pool[K, C]) Each(f func(key K, s Stats)) {
 	p.mu.Unlock()
 	for _, e := range all {
 		f(e.key, e.stats)
+	}
+}
+
+// EachConn calls f for each connection that is open, with the number of leases on
+// it, in no particular order. All figures are of one moment, for which the pool
+// stands still as long as it takes to look at each; f may call the pool.
+func (p *Pool[K, C]) EachConn(f func(c C, leases int)) {
+	type entry struct {
+		value  C
+		leases int
+	}
+	p.mu.Lock()
+	all := make([]entry, 0, p.open)
+	for _, o := range p.origins {
+		for c := o.conns.first; c != nil; c = o.conns.after(c) {
+			if c.phase == open {
+				all = append(all, entry{c.value, c.leased})
+			}
+		}
+	}
+	p.mu.Unlock()
+	for _, e := range all {
+		f(e.value, e.leases)
 	}
 }

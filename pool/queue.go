@@ -71,6 +71,7 @@ func (p *Pool[K, C]) fullLocked(o *origin[K, C]) error {
 // giveUpLocked ends w's wait for lack of time.
 func (p *Pool[K, C]) giveUpLocked(w *waiter[K, C], now, left, need time.Duration) {
 	o := w.origin
+	p.totals.Refused++
 	p.answerLocked(w, nil, &WaitError{now - w.since, left, need, o.waiters.n - 1, o.open, o.dialing})
 }
 

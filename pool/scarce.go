@@ -15,7 +15,7 @@ func (p *Pool[K, C]) EvictIdle(n int) int {
 	var evicted []*Conn[K, C]
 	for len(evicted) < n && p.idle.n > 0 {
 		c := p.idle.last()
-		p.removeLocked(c)
+		p.removeLocked(c, Evicted)
 		c.why = Evicted
 		evicted = append(evicted, c)
 	}

@@ -99,6 +99,23 @@ func (s *stress) run(workers, rounds, keys int) {
 		s.t.Errorf("connections: %d opened, %d ended, want the same", opened, ended)
 	}
 	s.pool.Close()
+	s.checkTotals()
+}
+
+// checkTotals holds the pool's totals against what was counted from outside.
+func (s *stress) checkTotals() {
+	totals := s.pool.Totals()
+	if got, want := sum(totals.Opened), uint64(s.opened.Load()); got != want {
+		s.t.Errorf("Totals.Opened: got %d in all, want the %d that Dial brought", got, want)
+	}
+	if got, want := sum(totals.Closed), uint64(s.ended.Load()); got != want {
+		s.t.Errorf("Totals.Closed: got %d in all, want the %d that were closed, gone or detached", got, want)
+	}
+	for why, opened := range totals.Opened {
+		if lost := totals.Closed[why]; opened > lost && why != First && why != Busy {
+			s.t.Errorf("%d connections were opened in place of those lost for %q, of which there were %d", opened, why, lost)
+		}
+	}
 }
 
 // look checks the pool's figures in the midst of it all.

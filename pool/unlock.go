@@ -90,7 +90,8 @@ func (p *Pool[K, C]) reviewLocked(o *origin[K, C]) {
 
 // forgetLocked forgets o if nothing is left of it.
 func (p *Pool[K, C]) forgetLocked(o *origin[K, C]) {
-	if o.emptyLocked() {
+	if o.emptyLocked() && p.origins[o.key] == o {
+		p.rememberLocked(o)
 		delete(p.origins, o.key)
 		p.met.drop(o)
 	}

@@ -60,6 +60,8 @@ func (p *Pool[K, C]) answerLocked(w *waiter[K, C], l *Lease[K, C], err error) {
 	p.dequeueLocked(w)
 	if l != nil {
 		l.waited = max(0, l.conn.taken-w.since)
+		p.totals.Waited++
+		p.totals.WaitTime += l.waited
 	}
 	w.lease, w.err = l, err
 	close(w.ready)

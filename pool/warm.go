@@ -174,10 +174,11 @@ func (o *origin[K, C]) replaceLocked(n int) int {
 // connections.
 const inUseOfLate = 10 * time.Minute
 
-// leaveLocked notes that c will not stay.
-func (c *Conn[K, C]) leaveLocked() {
+// leaveLocked notes that c will not stay, and why.
+func (c *Conn[K, C]) leaveLocked(why Reason) {
 	if !c.leaving {
 		c.leaving = true
+		c.origin.losses.add(why)
 		c.origin.leaving++
 		c.origin.pool.kickLocked(c.origin)
 	}

@@ -224,8 +224,8 @@ func TestAnAgeingConnectionIsReplacedBeforeItIsRetired(t *testing.T) {
 func TestAConnectionThatIsToBeRetiredIsReplacedBefore(t *testing.T) {
 	inBubble(t, Config[string, *wire]{MinPerKey: 1}, func(r *rig) {
 		old := r.open("a", 1)[0]
-		old.pc.Replace()
-		old.pc.Replace()
+		old.pc.Replace("moved")
+		old.pc.Replace("moved")
 		if got := r.get("a").leased(); got.Value() != old {
 			t.Errorf("while its replacement is dialed: got %v, want %v", got.Value(), old)
 		} else {
@@ -235,7 +235,7 @@ func TestAConnectionThatIsToBeRetiredIsReplacedBefore(t *testing.T) {
 		r.wantClosed(old)
 		old.pc.Retire("moved")
 		r.wantClosed(old, "moved")
-		old.pc.Replace()
+		old.pc.Replace("moved")
 		r.wantClosed(young)
 		r.wantStats(Stats{Open: 1, Idle: 1})
 	})
@@ -243,7 +243,7 @@ func TestAConnectionThatIsToBeRetiredIsReplacedBefore(t *testing.T) {
 
 func TestWithoutAMinimumNothingIsReplaced(t *testing.T) {
 	inBubble(t, Config[string, *wire]{}, func(r *rig) {
-		r.open("a", 1)[0].pc.Replace()
+		r.open("a", 1)[0].pc.Replace("moved")
 		r.wantStats(Stats{Open: 1, Idle: 1})
 	})
 }

@@ -77,7 +77,7 @@ func (t *Transport) watch(o origin, c *conn) *watch {
 // takeLeave and leave make conn a resident.
 func (c *conn) takeLeave() {
 	c.leaving.Store(true)
-	c.entry.Load().Replace()
+	c.entry.Load().Replace(pool.Reason(reasonDNS))
 }
 
 func (c *conn) leave() { c.entry.Load().Retire(pool.Reason(reasonDNS)) }
