@@ -5,8 +5,6 @@ import (
 	"net/http/httptrace"
 	"reflect"
 	"time"
-
-	"github.com/stayopen-go/stayopen/pool"
 )
 
 // attempt is one try of an exchange on one connection.
@@ -105,9 +103,9 @@ func (a *attempt) failed() {
 	case c.http2 && c.cc.Err() == nil: // the stream failed, not the connection
 		a.lease.Release()
 	case c.wire.broke.Load():
-		a.lease.Retire(pool.Reason(reasonPeer))
+		a.lease.Retire(c.loss(reasonPeer))
 	default:
-		a.lease.Retire(pool.Reason(reasonBroken))
+		a.lease.Retire(c.loss(reasonBroken))
 	}
 }
 

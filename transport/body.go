@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/stayopen-go/stayopen/pool"
 )
 
 // What a body that was closed early may cost to save its connection. The
@@ -208,10 +206,10 @@ func (b *body) release(sound bool) {
 	case a.conn.http2 && (reusable || !a.x.t.singleUse):
 		a.lease.Release()
 	case sound:
-		a.lease.Retire(pool.Reason(reasonLast))
+		a.lease.Retire(a.conn.loss(reasonLast))
 	case a.conn.wire.broke.Load():
-		a.lease.Retire(pool.Reason(reasonPeer))
+		a.lease.Retire(a.conn.loss(reasonPeer))
 	default:
-		a.lease.Retire(pool.Reason(reasonBroken))
+		a.lease.Retire(a.conn.loss(reasonBroken))
 	}
 }

@@ -110,6 +110,15 @@ func TestClosesOfOursAreCountedByReason(t *testing.T) {
 				if got := meter.closes(t); !maps.Equal(got, want) {
 					t.Errorf("closes counted: %v, want %v", got, want)
 				}
+				switch reason {
+				case "pool_closed": // and stays so
+					return
+				case "upgraded": // which has connections of its own
+					upgrade(t, tr, upgradeRequest(t, "http://a.example/upgrade", "websocket")).Close()
+				default:
+					burst(t, tr, 2, "a.example")
+				}
+				wantOpened(t, tr, transport.OpenReason(reason), 1)
 			})
 		})
 	}
@@ -155,6 +164,8 @@ func TestClosesThatThePeerCausesAreCountedByReason(t *testing.T) {
 				}
 				close(idle)
 				wantClose(t, tr, meter, c.reason, c.by)
+				mustGet(t, &http.Client{Transport: tr}, s.url)
+				wantOpened(t, tr, transport.OpenReason(c.reason), 1)
 			})
 		}
 	}

@@ -66,6 +66,9 @@ type Config struct {
 	// provider, which drops them until the program installs one.
 	MeterProvider metric.MeterProvider
 
+	// SchemeAttribute adds url.scheme to the attributes of the metrics by host.
+	SchemeAttribute bool
+
 	// MaxConnsPerHost limits the connections per origin: being dialed, in use
 	// and idle. Requests above it wait. Zero: the Template's.
 	MaxConnsPerHost int

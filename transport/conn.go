@@ -26,6 +26,9 @@ type conn struct {
 	http2 bool
 	cc    *http.ClientConn
 
+	born time.Time // when it stood, TLS and the proxy included
+	host *host     // whose figures it counts among
+
 	busy       atomic.Bool // HTTP/1: an exchange runs on it
 	used       atomic.Bool // an exchange was attempted
 	served     atomic.Bool // an exchange succeeded
@@ -62,11 +65,11 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 
 // dialNew opens a connection, and counts on the tally.
 func (t *Transport) dialNew(ctx context.Context, o origin, entry *connEntry, tally *tally) (*conn, int, error) {
-	h, err := t.connect(ctx, o, tally)
+	h, err := t.connect(ctx, o, tally, entry.Cause())
 	if err != nil {
 		return nil, 0, err
 	}
-	c := &conn{t: t, tally: tally, http2: h.http2()}
+	c := &conn{t: t, tally: tally, http2: h.http2(), born: time.Now(), host: t.metrics.hosts.of(o)}
 	tally.speaks(c.http2)
 	c.entry.Store(entry)
 	c.wire = h.wire(c.onClose)
@@ -74,7 +77,7 @@ func (t *Transport) dialNew(ctx context.Context, o origin, entry *connEntry, tal
 	if !c.http2 {
 		c.wire.busy, c.wire.undecided = &c.busy, c.undecided
 		c.life.lesson = t.lessons.of(o)
-		c.goodbye = t.goodbye(time.Now())
+		c.goodbye = t.goodbye(c.born)
 	}
 	c.watch = t.watch(o, c)
 	if c.http2 {
@@ -177,6 +180,7 @@ func (c *conn) answered() {
 func (c *conn) onClose(record dialer.CloseRecord) {
 	c.t.count.closed(record, c.why())
 	c.t.tallies.closed(c.tally, record)
+	c.t.metrics.lived(c, record.At.Sub(c.born))
 }
 
 // onGone tells the pool, whoever asked for the close. It may run under a
@@ -184,7 +188,7 @@ func (c *conn) onClose(record dialer.CloseRecord) {
 func (c *conn) onGone() {
 	c.life.ended(c.why())
 	c.watch.remove(c)
-	c.entry.Load().Gone()
+	c.entry.Load().Lost(pool.Reason(c.why()))
 }
 
 // why c is closed.
@@ -193,6 +197,14 @@ func (c *conn) why() reason {
 		return *r
 	}
 	return c.fault()
+}
+
+// loss is why the pool loses c, for r unless something else was said before.
+func (c *conn) loss(r reason) pool.Reason {
+	if said := c.reason.Load(); said != nil {
+		r = *said
+	}
+	return pool.Reason(r)
 }
 
 // fault is why c ended, if nobody here wanted it to.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/internal/dialfail"
+	"github.com/stayopen-go/stayopen/pool"
 )
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -76,12 +78,19 @@ type hop struct {
 	seen  net.Conn             // what GotConnInfo will show
 	owns  bool                 // closing conn closes tcp
 	tls   *tls.ConnectionState // of the outermost TLS
+	why   pool.Reason          // why it is opened
+	step  string               // of package dialfail, that is under way; empty before TCP stands
 }
 
 // connect makes the finished connection for o. Once TCP stands, it is counted
 // as opened, and as closed if a later step fails.
-func (t *Transport) connect(ctx context.Context, o origin, tally *tally) (*hop, error) {
-	h := &hop{t: t, o: o, tally: tally}
+func (t *Transport) connect(ctx context.Context, o origin, tally *tally, why pool.Reason) (_ *hop, err error) {
+	h := &hop{t: t, o: o, tally: tally, why: why}
+	defer func() {
+		if err != nil {
+			t.count.failedDials.count(h.step, err)
+		}
+	}()
 	proxy := o.proxyURL()
 	if err := h.dialFirst(ctx, proxy); err != nil {
 		if proxy != nil {
@@ -136,7 +145,7 @@ func (h *hop) http1Only() bool { return h.o.http1 }
 
 // began takes a connection that a dial function returned.
 func (h *hop) began(c net.Conn) {
-	h.t.count.opened.Add(1)
+	h.t.count.opened[h.reason().index()].Add(1)
 	h.t.tallies.hold(h.tally)
 	h.tally.opened.Add(1)
 	h.conn, h.seen, h.owns = c, c, true
@@ -147,6 +156,14 @@ func (h *hop) began(c net.Conn) {
 		h.tcp = dialer.Wrap(c)
 		h.conn = h.tcp
 	}
+}
+
+// reason is why the connection, which stands, was opened.
+func (h *hop) reason() OpenReason {
+	if why := openReason(h.why); why != OpenFirst {
+		return why
+	}
+	return h.t.nearby.opened(h.o)
 }
 
 // dialForeignTLS lets the template's DialTLSContext connect and shake hands.
@@ -196,6 +213,7 @@ func (h *hop) startTLS(ctx context.Context, addr, host string, http1 bool) error
 }
 
 func (h *hop) handshake(ctx context.Context, tc *tls.Conn, timeout time.Duration) error {
+	h.step = dialfail.TLS
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()

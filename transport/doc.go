@@ -23,21 +23,44 @@
 //	stayopen.requests.failed      {request}     Stats.Failed
 //	stayopen.retries              {attempt}     Stats.Retries
 //	stayopen.exchanges            {exchange}    Stats.Exchanges
-//	stayopen.connections.opened   {connection}  Stats.Opened
+//	stayopen.connections.opened   {connection}  Stats.Opened, by stayopen.open.reason (see OpenReason)
 //	stayopen.connections.served   {connection}  Stats.Served
 //	stayopen.connections.wasted   {connection}  Stats.Wasted (an up-down counter)
 //	stayopen.connections.reused   {attempt}     Stats.Reused
 //	stayopen.connections.closed   {connection}  Stats.Closed, by stayopen.close.initiator (local, peer, unknown) and stayopen.close.reason
 //	stayopen.closes.avoided       {close}       Stats.ClosesAvoided
+//	stayopen.dials.failed         {dial}        Stats.FailedDials, by stayopen.dial.step (dns, socket, connect, proxy, tls, other) and error.type (an errno's name, timeout, canceled, no_such_host and others)
 //	stayopen.time_waits           {socket}      Stats.TimeWaits
 //	stayopen.tls.handshakes       {handshake}   Stats.TLSHandshakes, by tls.resumed
 //	stayopen.waits                {attempt}     Stats.Waited
 //	stayopen.drained              By            Stats.DrainedBytes
-//	http.client.open_connections  {connection}  by http.connection.state (active, idle), server.address and server.port
 //
-// Each carries the attribute stayopen.transport, which is Config.Name. Hosts
-// beyond the first 256 share the server.address "_other". The request path only
-// increments atomic integers; they are read when a metric reader collects.
+// and, by the names that OpenTelemetry's conventions (or, for the last one, .NET)
+// have for them,
+//
+//	http.client.open_connections       {connection}  Stats.Open, an up-down counter, by http.connection.state (active, idle), server.address, server.port and network.protocol.version
+//	http.client.active_requests        {request}     Stats.Active and Waiting, added up, an up-down counter, by server.address and server.port
+//	http.client.connection.duration    s             a histogram, by server.address, server.port and network.protocol.version
+//	http.client.request.time_in_queue  s             a histogram of Stats.WaitTime, by server.address, server.port and network.protocol.version
+//
+// Each carries the attribute stayopen.transport, which is Config.Name. The first
+// 256 hosts of a transport's life have a server.address of their own, all others
+// share "_other", which has no port. For a connection to an HTTP proxy that
+// serves every target, the host is the proxy. With Config.SchemeAttribute these
+// four have url.scheme, too.
+//
+// A connection's duration is recorded when it is closed, from when TLS and the
+// proxy agreed; one that failed before is none. The time in queue is recorded for
+// each attempt that waited, dials included, and got a connection: its count is
+// Stats.Waited. There is no http.client.request.duration here: what wraps the
+// Transport, such as otelhttp, has that, and nothing is counted twice.
+//
+// The way of a request that finds an idle connection only increments atomic
+// integers; they are read when a metric reader collects. Close and Shutdown
+// unregister what is read.
+//
+// The port budgets of package dialer are the process's. Package dialmetrics
+// beneath it reports them, and dialers used without a Transport.
 //
 // The reason unsolicited means that an HTTP/1 server sent something that nobody
 // had asked for, which net/http also logs; a 408 on an idle connection, which

@@ -244,6 +244,7 @@ func (x *exchange) wait(ctx context.Context, o origin) (*connLease, error) {
 	if err == nil && lease.Waited() > 0 {
 		x.t.count.waited(lease.Waited())
 		lease.Value().tally.waited(lease.Waited())
+		x.t.metrics.waited(x.req.Context(), lease.Value(), lease.Waited())
 	}
 	return lease, err
 }

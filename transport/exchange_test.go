@@ -42,6 +42,10 @@ func TestSequentialRequestsShareOneConnection(t *testing.T) {
 			}
 			got := tr.Stats()
 			got.Waited, got.WaitTime = 0, 0 // for the dial; in no time, it may be
+			if n := got.OpenedBecause.Of(transport.OpenFirst); n != 1 {
+				t.Errorf("%d connections were opened as the first, want 1", n)
+			}
+			got.OpenedBecause = transport.OpenCounts{}
 			want10 := transport.Stats{Requests: 10, Exchanges: 10, Opened: 1, Served: 1, Reused: 9, ClosesAvoided: 9, Open: 1, Idle: 1}
 			if s.TLS != nil && mode != "h2c" {
 				want10.TLSHandshakes = 1

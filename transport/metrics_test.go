@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,14 +30,15 @@ import (
 type documented struct {
 	name, unit string
 	field      string   // of Stats; empty if none is named
-	upDown     bool     // the table says that it is an up-down counter, or it must be one
+	upDown     bool     // the table says that it is an up-down counter
+	histogram  bool     // the table says that it is one
 	attributes []string // besides stayopen.transport
 }
 
 var (
 	metricRow     = regexp.MustCompile(`(?m)^//\t([a-z_.]+\.[a-z_.]+) +(\S+) +(.*)$`)
 	statsField    = regexp.MustCompile(`\bStats\.(\w+)`)
-	attributeName = regexp.MustCompile(`\b(?:stayopen\.close\.\w+|http\.connection\.\w+|server\.\w+|tls\.resumed)`)
+	attributeName = regexp.MustCompile(`\b(?:stayopen\.(?:close|open|dial)\.(?:reason|initiator|step)|error\.type|http\.connection\.\w+|server\.\w+|network\.protocol\.version|tls\.resumed)`)
 )
 
 // documentedMetrics reads doc.go's table.
@@ -51,9 +54,7 @@ func documentedMetrics(t *testing.T) map[string]documented {
 		if f := statsField.FindStringSubmatch(m[3]); f != nil {
 			row.field = f[1]
 		}
-		// What is open now goes up and down, which OpenTelemetry's own
-		// convention for that name says too.
-		row.upDown = strings.Contains(m[3], "up-down counter") || row.field == ""
+		row.upDown, row.histogram = strings.Contains(m[3], "up-down counter"), strings.Contains(m[3], "histogram")
 		rows[row.name] = row
 	}
 	if len(rows) < 10 {
@@ -75,6 +76,15 @@ func eventful(t *testing.T, m *memory, tr *transport.Transport) {
 		t.Error("no failure")
 	}
 	pass(time.Minute) // the dial ends, and nobody uses its connection
+	if _, err := ask("http://refused.example/", time.Hour); err == nil {
+		t.Error("no dial failed")
+	}
+	resp, err := ask("http://slow.example/part", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	pass(time.Second)
 	for range 3 {
 		resp, err := ask("http://a.example/part", time.Hour)
 		if err != nil {
@@ -83,7 +93,7 @@ func eventful(t *testing.T, m *memory, tr *transport.Transport) {
 		resp.Body.Close() // and the rest is drained
 		pass(time.Second)
 	}
-	resp, err := ask("http://a.example/endless", time.Hour)
+	resp, err = ask("http://a.example/endless", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +105,18 @@ func eventful(t *testing.T, m *memory, tr *transport.Transport) {
 	}
 	resp.Body.Close()
 	pass(time.Second)
+}
+
+// refusing makes dials to a host fail.
+func refusing(host string, tmpl *http.Transport) *http.Transport {
+	dial := tmpl.DialContext
+	tmpl.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if name, _, _ := net.SplitHostPort(addr); name == host {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		}
+		return dial(ctx, network, addr)
+	}
+	return tmpl
 }
 
 // serveEvents is the server for eventful, and a template for it.
@@ -110,7 +132,7 @@ func serveEvents(t *testing.T, m *memory) *http.Transport {
 			io.Copy(w, zeros{})
 		}
 	}))
-	return slowTo("late.example", tmpl)
+	return refusing("refused.example", slowTo("slow.example", slowTo("late.example", tmpl)))
 }
 
 func TestEveryMetricReadsTheSameAsItsFieldOfStats(t *testing.T) {
@@ -134,6 +156,10 @@ func TestEveryMetricReadsTheSameAsItsFieldOfStats(t *testing.T) {
 			if metric.Description == "" {
 				t.Errorf("%s has no description", name)
 			}
+			if row.histogram {
+				compareHistogram(t, metric, row, tr.Stats())
+				continue
+			}
 			sum, ok := metric.Data.(metricdata.Sum[int64])
 			if !ok || sum.Temporality != metricdata.CumulativeTemporality || sum.IsMonotonic == row.upDown {
 				t.Errorf("%s is a %T, %v, monotonic %v; want a cumulative sum, monotonic %v", name, metric.Data, sum.Temporality, sum.IsMonotonic, !row.upDown)
@@ -150,19 +176,56 @@ func TestEveryMetricReadsTheSameAsItsFieldOfStats(t *testing.T) {
 					t.Errorf("%s has stayopen.transport = %q, want Config.Name", name, got)
 				}
 			}
-			if row.field == "" {
-				continue
+			got := stats.FieldByName(row.field)
+			want64 := int64(-1)
+			switch {
+			case !got.IsValid():
+			case got.CanUint():
+				want64 = int64(got.Uint())
+			default:
+				want64 = got.Int()
 			}
-			if got := stats.FieldByName(row.field); !got.IsValid() || uint64(total) != got.Uint() {
+			if total != want64 {
 				t.Errorf("%s reads %d, want Stats.%s, %v", name, total, row.field, got)
 			}
-			// Retries and TIME_WAITs need sockets, handshakes TLS, and waits a dial
-			// that takes time; they are held elsewhere.
-			if total == 0 && row.field != "Retries" && row.field != "TimeWaits" && row.field != "TLSHandshakes" && row.field != "Waited" {
+			// Retries and TIME_WAITs need sockets, handshakes TLS, and what is active
+			// requests under way; they are held elsewhere.
+			elsewhere := []string{"Retries", "TimeWaits", "TLSHandshakes", "Active"}
+			if total == 0 && !slices.Contains(elsewhere, row.field) {
 				t.Errorf("%s is zero, so that nothing was compared", name)
 			}
 		}
 	})
+}
+
+// compareHistogram holds a histogram against what Stats has of it.
+func compareHistogram(t *testing.T, metric metricdata.Metrics, row documented, s transport.Stats) {
+	t.Helper()
+	data, ok := metric.Data.(metricdata.Histogram[float64])
+	if !ok || data.Temporality != metricdata.CumulativeTemporality {
+		t.Fatalf("%s is a %T, want a cumulative histogram", row.name, metric.Data)
+	}
+	var count uint64
+	var sum float64
+	want := append([]string{"stayopen.transport"}, row.attributes...)
+	slices.Sort(want)
+	for _, p := range data.DataPoints {
+		count += p.Count
+		sum += p.Sum
+		if got := keys(p.Attributes); !slices.Equal(got, want) {
+			t.Errorf("%s has the attributes %v, doc.go says %v", row.name, got, want)
+		}
+	}
+	wantCount := s.Closed // of which none failed before it stood
+	if row.field == "WaitTime" {
+		wantCount = s.Waited
+		if diff := sum - s.WaitTime.Seconds(); diff > 1e-9 || diff < -1e-9 {
+			t.Errorf("%s adds up to %v s, want Stats.WaitTime, %v", row.name, sum, s.WaitTime)
+		}
+	}
+	if count != wantCount || count == 0 {
+		t.Errorf("%s has %d values, want %d and not none", row.name, count, wantCount)
+	}
 }
 
 func keys(set attribute.Set) []string {

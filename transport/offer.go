@@ -133,7 +133,7 @@ func (t *Transport) adopt(o origin, entry *connEntry) *conn {
 		f.lease.Retire(pool.Reason(why))
 		return nil
 	}
-	f.lease.Detach()
+	f.lease.Conn().Lost(pool.Reason(reasonPrivate)) // the room has it no more
 	c.move(entry)
 	return c
 }

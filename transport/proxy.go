@@ -13,11 +13,14 @@ import (
 	"time"
 
 	"golang.org/x/net/proxy"
+
+	"github.com/stayopen-go/stayopen/internal/dialfail"
 )
 
 // through goes through the proxy to the target, and speaks TLS to the target
 // if that is wanted.
 func (h *hop) through(ctx context.Context, via *url.URL) error {
+	h.step = dialfail.Proxy
 	switch {
 	case via == nil:
 		return nil

@@ -24,6 +24,9 @@ type Stats struct {
 	Served uint64 // of these, how many had at least one exchange
 	Wasted uint64 // of these, how many no request has used. An idle one may yet be, so this can fall
 
+	OpenedBecause OpenCounts // Opened by reason, of which it is the sum
+	FailedDials   uint64     // dials that failed: of TCP, TLS or a proxy
+
 	Reused        uint64 // attempts on a connection that had served before
 	ClosesAvoided uint64 // exchanges on a connection that had served before: each is one open and one close that did not happen
 
@@ -46,14 +49,16 @@ type Stats struct {
 // counters are the totals. They are all the hot path pays for the metrics.
 type counters struct {
 	requests, failed, retries, exchanges atomic.Uint64
-	opened, closes, used, served         atomic.Uint64
+	closes, used, served                 atomic.Uint64
 	reused, avoided                      atomic.Uint64
 	timeWaits, drained                   atomic.Uint64
 	fullTLS, resumedTLS                  atomic.Uint64
 
 	waits, waitTime atomic.Uint64
 
-	byReason [len(reasons)][len(initiators)]atomic.Uint64
+	opened      opens
+	failedDials dialFailures
+	byReason    [len(reasons)][len(initiators)]atomic.Uint64
 }
 
 // exchange counts a response header received on c.
@@ -120,7 +125,8 @@ func (t *Transport) Stats() Stats {
 	// Used before opened, and closed (above) too: a connection counted in
 	// between makes a figure late, never negative.
 	used := n.used.Load()
-	s.Opened = n.opened.Load()
+	s.OpenedBecause, s.Opened = n.opened.read()
+	_, s.FailedDials = n.failedDials.read()
 	s.Wasted = s.Opened - used
 	return s
 }

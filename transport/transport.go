@@ -32,6 +32,7 @@ type Transport struct {
 	tallies tallies
 	lessons lessons
 	names   *names // nil: nothing is looked up again
+	nearby  neighbors
 
 	handshakes handshakes
 	offers     offers
@@ -91,6 +92,7 @@ func New(cfg Config) (*Transport, error) {
 		engines:               newEngines(clone),
 		closePolicy:           cfg.ClosePolicy.resolve(),
 		maxAge:                max(cfg.MaxConnAge, 0),
+		nearby:                newNeighbors(),
 		closed:                make(chan struct{}),
 	}
 	t.sessions = newSessions(t.tls.any)
@@ -105,7 +107,7 @@ func New(cfg Config) (*Transport, error) {
 	if t.name = cfg.Name; t.name == "" {
 		t.name = "default"
 	}
-	m, err := newMetrics(t, t.name, cfg.MeterProvider)
+	m, err := newMetrics(t, t.name, &cfg)
 	if err != nil {
 		t.pool.Close()
 		return nil, err

@@ -47,6 +47,7 @@ func TestStatsAtRestAgreeWithTheServersOwnCountsAndWithOpenTelemetry(t *testing.
 		}
 	}
 	checkMeter(t, metrics, st)
+	checkReasons(t, m, st)
 	load.checkMixed(t, st, m.closes(t))
 
 	tr.Close()
@@ -115,6 +116,31 @@ func atOnce(t *testing.T, tr *transport.Transport, m *meter) (st transport.Stats
 		return st == tr.Stats() && uint64(st.Open)+st.Closed == st.Opened
 	})
 	return st, metrics
+}
+
+// checkReasons holds why connections were opened against why they were closed.
+func checkReasons(t *testing.T, m *meter, st transport.Stats) {
+	t.Helper()
+	closed := make(map[string]int64)
+	for key, n := range m.closes(t) {
+		why, _, _ := strings.Cut(key, " ")
+		closed[why] += n
+	}
+	var sum uint64
+	for why, n := range st.OpenedBecause.All() {
+		sum += n
+		switch why {
+		case transport.OpenFirst, transport.OpenBusy, transport.OpenPartition:
+		case "max_leases", transport.OpenAged, transport.OpenIdleTimeout: // and may end otherwise before it is closed for that
+		default:
+			if lost := closed[string(why)]; int64(n) > lost {
+				t.Errorf("%d connections were opened in place of those closed for %q, of which there were %d", n, why, lost)
+			}
+		}
+	}
+	if sum != st.Opened {
+		t.Errorf("opened by reason: %d in all (%v), want Stats.Opened, %d", sum, st.OpenedBecause, st.Opened)
+	}
 }
 
 // checkMeter holds what OpenTelemetry's SDK has read against Stats.
