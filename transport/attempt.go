@@ -54,6 +54,7 @@ func (a *attempt) do() (*http.Response, error) {
 	}
 	a.conn.answered()
 	a.x.t.count.exchange(a.conn)
+	a.x.compared.answered(resp, (resp.Close || a.x.req.Close) && a.goodbye == "" && !a.x.t.singleUse)
 	a.conn.heard(resp)
 	if a.conn.http2 {
 		a.conn.settle()
@@ -128,6 +129,7 @@ func (a *attempt) handBody(resp *http.Response, last bool) {
 	x, c := a.x, a.conn
 	if resp.StatusCode == http.StatusSwitchingProtocols && !c.http2 {
 		// The connection is the caller's from here on, also after its context.
+		x.compared.finish(false)
 		x.leave(true)
 		c.because(reasonUpgrade)
 		c.watch.remove(c)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stayopen-go/stayopen/transport/internal/model"
 )
 
 // What a body that was closed early may cost to save its connection. The
@@ -103,6 +105,9 @@ func (b *body) Close() error {
 	first, ended, reading := !b.closed, b.ended, b.reading > 0
 	b.closed = true
 	b.mu.Unlock()
+	if first && !ended && b.left.Load() != 0 {
+		b.a.x.compared.end(model.Abandoned, b.left.Load()) // others would not read on
+	}
 	switch {
 	case !first:
 		return nil
@@ -182,6 +187,7 @@ func (b *body) end(sound bool) {
 		return
 	}
 	a := b.a
+	a.x.compared.finish(sound)
 	if a.conn.http2 && a.x.body != nil {
 		// The stream lives until the request has been sent, too, which may be
 		// after the response's end (RFC 9113, section 8.1).

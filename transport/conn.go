@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/stayopen-go/stayopen/dialer"
 	"github.com/stayopen-go/stayopen/pool"
 )
@@ -26,8 +28,10 @@ type conn struct {
 	http2 bool
 	cc    *http.ClientConn
 
-	born time.Time // when it stood, TLS and the proxy included
-	host *host     // whose figures it counts among
+	origin origin            // that it was dialed for
+	span   trace.SpanContext // of its dial, if there is one
+	born   time.Time         // when it stood, TLS and the proxy included
+	host   *host             // whose figures it counts among
 
 	busy       atomic.Bool // HTTP/1: an exchange runs on it
 	used       atomic.Bool // an exchange was attempted
@@ -65,14 +69,20 @@ func (t *Transport) dial(ctx context.Context, o origin, entry *connEntry) (*conn
 
 // dialNew opens a connection, and counts on the tally.
 func (t *Transport) dialNew(ctx context.Context, o origin, entry *connEntry, tally *tally) (*conn, int, error) {
-	h, err := t.connect(ctx, o, tally, entry.Cause())
+	began := time.Now()
+	ctx, span := t.spans.dial(ctx, o, openReason(entry.Cause()))
+	h, err := t.connect(ctx, o, tally, entry.Cause(), span)
+	span.finish(err)
 	if err != nil {
+		t.journal.dialFailed(o, h.step, err, time.Since(began))
 		return nil, 0, err
 	}
-	c := &conn{t: t, tally: tally, http2: h.http2(), born: time.Now(), host: t.metrics.hosts.of(o)}
+	c := &conn{t: t, tally: tally, http2: h.http2(), born: time.Now(), host: t.metrics.hosts.of(o), origin: o, span: span.context()}
+	t.compare.dialed(o, c.born.Sub(began), c.http2)
 	tally.speaks(c.http2)
 	c.entry.Store(entry)
 	c.wire = h.wire(c.onClose)
+	t.journal.opened(o, c, h.because, c.born.Sub(began))
 	c.wire.unfinished, c.wire.mode, c.wire.onGone = c.unfinished, c.closeMode, c.onGone
 	if !c.http2 {
 		c.wire.busy, c.wire.undecided = &c.busy, c.undecided
@@ -178,7 +188,9 @@ func (c *conn) answered() {
 // onClose counts the close, whoever asked for it. It may run under a
 // ClientConn's mutex.
 func (c *conn) onClose(record dialer.CloseRecord) {
-	c.t.count.closed(record, c.why())
+	why := c.why()
+	c.t.count.closed(record, why)
+	c.t.journal.closed(c, record, why)
 	c.t.tallies.closed(c.tally, record)
 	c.t.metrics.lived(c, record.At.Sub(c.born))
 }

@@ -70,22 +70,25 @@ func refuseNil(name string, dial dialFunc) dialFunc {
 // hop is a connection on its way to becoming a wire: first TCP to the proxy or
 // the target, then through the proxy, then TLS, each step over the one before.
 type hop struct {
-	t     *Transport
-	o     origin
-	tally *tally
-	conn  net.Conn             // the outermost so far
-	tcp   *dialer.Conn         // the innermost; nil if unknown
-	seen  net.Conn             // what GotConnInfo will show
-	owns  bool                 // closing conn closes tcp
-	tls   *tls.ConnectionState // of the outermost TLS
-	why   pool.Reason          // why it is opened
-	step  string               // of package dialfail, that is under way; empty before TCP stands
+	t       *Transport
+	o       origin
+	tally   *tally
+	conn    net.Conn             // the outermost so far
+	tcp     *dialer.Conn         // the innermost; nil if unknown
+	seen    net.Conn             // what GotConnInfo will show
+	owns    bool                 // closing conn closes tcp
+	tls     *tls.ConnectionState // of the outermost TLS
+	why     pool.Reason          // why it is opened
+	because OpenReason           // the same, once it stands
+	span    *dialSpan            // nil: none
+	step    string               // of package dialfail, that is under way; empty before TCP stands
 }
 
-// connect makes the finished connection for o. Once TCP stands, it is counted
+// connect makes the finished connection for o; on an error the hop tells how far
+// it came. Once TCP stands, it is counted
 // as opened, and as closed if a later step fails.
-func (t *Transport) connect(ctx context.Context, o origin, tally *tally, why pool.Reason) (_ *hop, err error) {
-	h := &hop{t: t, o: o, tally: tally, why: why}
+func (t *Transport) connect(ctx context.Context, o origin, tally *tally, why pool.Reason, span *dialSpan) (h *hop, err error) {
+	h = &hop{t: t, o: o, tally: tally, why: why, span: span}
 	defer func() {
 		if err != nil {
 			t.count.failedDials.count(h.step, err)
@@ -96,11 +99,11 @@ func (t *Transport) connect(ctx context.Context, o origin, tally *tally, why poo
 		if proxy != nil {
 			err = &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 		}
-		return nil, err
+		return h, err
 	}
 	if err := h.through(ctx, proxy); err != nil {
 		h.giveUp()
-		return nil, err
+		return h, err
 	}
 	return h, nil
 }
@@ -145,7 +148,8 @@ func (h *hop) http1Only() bool { return h.o.http1 }
 
 // began takes a connection that a dial function returned.
 func (h *hop) began(c net.Conn) {
-	h.t.count.opened[h.reason().index()].Add(1)
+	h.because = h.reason()
+	h.t.count.opened[h.because.index()].Add(1)
 	h.t.tallies.hold(h.tally)
 	h.tally.opened.Add(1)
 	h.conn, h.seen, h.owns = c, c, true
@@ -214,6 +218,7 @@ func (h *hop) startTLS(ctx context.Context, addr, host string, http1 bool) error
 
 func (h *hop) handshake(ctx context.Context, tc *tls.Conn, timeout time.Duration) error {
 	h.step = dialfail.TLS
+	h.span.begin("stayopen.tls", "")
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()
@@ -233,6 +238,7 @@ func (h *hop) handshake(ctx context.Context, tc *tls.Conn, timeout time.Duration
 		h.tls = &state
 		h.t.count.handshake(state.DidResume)
 	}
+	h.span.end("stayopen.tls", err)
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(state, err)
 	}

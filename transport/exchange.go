@@ -20,6 +20,8 @@ type exchange struct {
 	trace *httptrace.ClientTrace
 	guard *traceGuard
 
+	compared *comparedRequest // nil without Config.CompareDefault
+
 	creds   credentials // for a scheme that authenticates connections, if any
 	resumed *handshake  // nil unless it is its next leg that is on its way
 
@@ -213,6 +215,9 @@ func (x *exchange) begin() (*attempt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x.compared == nil {
+		x.compared = x.t.compare.begin(o)
+	}
 	if x.creds.scheme != 0 {
 		o = x.t.privateOrigin(o, x.req, x.creds)
 	}
@@ -240,7 +245,15 @@ func (x *exchange) begin() (*attempt, error) {
 
 // wait gets a lease from the pool.
 func (x *exchange) wait(ctx context.Context, o origin) (*connLease, error) {
+	var since time.Time
+	if x.t.spans != nil {
+		since = time.Now()
+	}
 	lease, err := x.t.pool.Get(ctx, o)
+	x.t.spans.waited(x.req.Context(), o, since, lease, err)
+	if err != nil {
+		x.t.journal.refused(o, err)
+	}
 	if err == nil && lease.Waited() > 0 {
 		x.t.count.waited(lease.Waited())
 		lease.Value().tally.waited(lease.Waited())
@@ -280,16 +293,11 @@ func (x *exchange) take(lease *connLease) *attempt {
 		x.refused(lease, c)
 		return nil
 	}
-	a := &attempt{x: x, lease: lease, conn: c, fresh: fresh, reused: c.used.Swap(true), served: c.served.Load()}
-	if !a.reused {
-		x.t.count.used.Add(1)
-		c.tally.used.Add(1)
-	} else {
+	x.compared.began()
+	a := &attempt{x: x, lease: lease, conn: c, fresh: fresh}
+	a.reused, a.served = x.t.count.attempt(c)
+	if a.reused {
 		c.watch.use()
-	}
-	if a.served {
-		x.t.count.reused.Add(1)
-		c.tally.reused.Add(1)
 	}
 	a.written = c.wire.written.Load()
 	if !c.http2 {

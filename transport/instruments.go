@@ -51,9 +51,12 @@ func (k *maker) seconds(name, text string, bounds ...float64) metric.Float64Hist
 }
 
 // create makes the instruments.
-func (m *instruments) create(meter metric.Meter) error {
+func (m *instruments) create(meter metric.Meter, compared bool) error {
 	k := &maker{meter: meter}
 	m.createTotals(k)
+	if compared {
+		m.createComparison(k)
+	}
 	m.openedTotal = k.counter("stayopen.connections.opened", "{connection}", "Connections established, by why none could be reused.")
 	m.closedTotal = k.counter("stayopen.connections.closed", "{connection}", "Connections closed.")
 	m.failedDials = k.counter("stayopen.dials.failed", "{dial}", "Dials that failed: of TCP, TLS or a proxy.")
@@ -83,6 +86,12 @@ func (m *instruments) createTotals(k *maker) {
 	counter("stayopen.waits", "{attempt}", "Attempts that waited for a connection.", func(s Stats) uint64 { return s.Waited })
 	counter("stayopen.drained", "By", "Read from response bodies that were closed early.", func(s Stats) uint64 { return s.DrainedBytes })
 	total(k.upDown("stayopen.connections.wasted", "{connection}", "Connections established that no request has used."), func(s Stats) uint64 { return s.Wasted })
+}
+
+// createComparison makes the instrument that only a comparison has.
+func (m *instruments) createComparison(k *maker) {
+	i := k.upDown("stayopen.closes.avoided_over_default", "{close}", "Estimate: connections that http.DefaultTransport would have opened beyond those opened here.")
+	m.totals = append(m.totals, total{i, func(s Stats) uint64 { return uint64(s.ClosesAvoidedOverDefault) }})
 }
 
 // observables are those that are read when a reader collects.

@@ -56,7 +56,7 @@ func newMetrics(t *Transport, name string, cfg *Config) (*metrics, error) {
 		m.tls[i] = m.with(attribute.Bool("tls.resumed", i == 1))
 	}
 	meter := provider.Meter(scope, metric.WithInstrumentationVersion(moduleVersion()))
-	if err := m.create(meter); err != nil {
+	if err := m.create(meter, cfg.CompareDefault); err != nil {
 		return nil, err
 	}
 	var err error

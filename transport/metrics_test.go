@@ -138,7 +138,7 @@ func serveEvents(t *testing.T, m *memory) *http.Transport {
 func TestEveryMetricReadsTheSameAsItsFieldOfStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, meter := newMemory(), newMeter(t)
-		tr := newTransport(t, transport.Config{Name: "mine", Template: serveEvents(t, m), MeterProvider: meter.provider})
+		tr := newTransport(t, transport.Config{Name: "mine", Template: serveEvents(t, m), MeterProvider: meter.provider, CompareDefault: true})
 		eventful(t, m, tr)
 		synctest.Wait()
 

@@ -30,6 +30,21 @@ type Stats struct {
 	Reused        uint64 // attempts on a connection that had served before
 	ClosesAvoided uint64 // exchanges on a connection that had served before: each is one open and one close that did not happen
 
+	// ClosesAvoidedOverDefault is an estimate: how many connections more than
+	// were opened here (but for those whose TLS or proxy failed)
+	// http.DefaultTransport would have opened for the same requests, and closed
+	// sooner or later. A model of its pool runs alongside: 2 idle connections for
+	// each host, 100 in all, 90 s. Zero without Config.CompareDefault, negative
+	// where it would have opened fewer. While requests are under way it is up to a
+	// second late.
+	//
+	// In tests the model's connections were within 3 % of the real transport's
+	// in bursts and within 10 % in steady loads; where answers take no time, so
+	// that processors are the limit, it was up to 14 % off. So much of what
+	// http.DefaultTransport would have opened is the error of the difference.
+	// Package shadow's documentation says more of where it comes from.
+	ClosesAvoidedOverDefault int64
+
 	TLSHandshakes uint64 // TLS handshakes that succeeded: with targets, and with proxies that are spoken to over TLS
 	TLSResumed    uint64 // of these, how many resumed an earlier session, which costs far less
 
@@ -61,6 +76,21 @@ type counters struct {
 	byReason    [len(reasons)][len(initiators)]atomic.Uint64
 }
 
+// attempt counts an attempt on c, and reports whether there was one before, and
+// whether one has succeeded.
+func (n *counters) attempt(c *conn) (reused, served bool) {
+	reused, served = c.used.Swap(true), c.served.Load()
+	if !reused {
+		n.used.Add(1)
+		c.tally.used.Add(1)
+	}
+	if served {
+		n.reused.Add(1)
+		c.tally.reused.Add(1)
+	}
+	return reused, served
+}
+
 // exchange counts a response header received on c.
 func (n *counters) exchange(c *conn) {
 	n.exchanges.Add(1)
@@ -86,6 +116,14 @@ func (n *counters) handshake(resumed bool) {
 func (n *counters) waited(d time.Duration) {
 	n.waits.Add(1)
 	n.waitTime.Add(uint64(d))
+}
+
+// setupFailed is how many connections were opened in vain.
+func (n *counters) setupFailed() (sum uint64) {
+	for i := range n.byReason[reasonSetup.index()] {
+		sum += n.byReason[reasonSetup.index()][i].Load()
+	}
+	return sum
 }
 
 // closed counts the end of a connection.
@@ -127,6 +165,7 @@ func (t *Transport) Stats() Stats {
 	used := n.used.Load()
 	s.OpenedBecause, s.Opened = n.opened.read()
 	_, s.FailedDials = n.failedDials.read()
+	s.ClosesAvoidedOverDefault = t.compare.avoided(s.Opened - n.setupFailed())
 	s.Wasted = s.Opened - used
 	return s
 }

@@ -33,6 +33,9 @@ type Transport struct {
 	lessons lessons
 	names   *names // nil: nothing is looked up again
 	nearby  neighbors
+	spans   *spans      // nil: none
+	journal *journal    // nil: none
+	compare *comparison // nil: none
 
 	handshakes handshakes
 	offers     offers
@@ -93,6 +96,8 @@ func New(cfg Config) (*Transport, error) {
 		closePolicy:           cfg.ClosePolicy.resolve(),
 		maxAge:                max(cfg.MaxConnAge, 0),
 		nearby:                newNeighbors(),
+		journal:               newJournal(cfg.Logger),
+		compare:               newComparison(cfg.CompareDefault),
 		closed:                make(chan struct{}),
 	}
 	t.sessions = newSessions(t.tls.any)
@@ -112,7 +117,7 @@ func New(cfg Config) (*Transport, error) {
 		t.pool.Close()
 		return nil, err
 	}
-	t.metrics = m
+	t.metrics, t.spans = m, newSpans(cfg.TracerProvider, m.name)
 	return t, nil
 }
 
@@ -199,6 +204,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := x.run()
 	x.guard.end()
 	if err != nil {
+		if x.compared != nil {
+			x.compared.fail(err, x.canceled() != nil)
+		}
 		t.count.failed.Add(1)
 		x.body.settle(true)
 		x.over()
@@ -240,6 +248,7 @@ func (t *Transport) Warm(ctx context.Context, rawURL string, n int) error {
 func (t *Transport) CloseIdleConnections() {
 	t.offers.release()
 	t.pool.CloseIdle()
+	t.compare.closeIdle()
 }
 
 // Close closes every connection at once and interrupts the exchanges on them,
