@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/stayopen-go/stayopen/internal/modversion"
 	"github.com/stayopen-go/stayopen/pool"
 )
 
@@ -55,7 +55,7 @@ func newMetrics(t *Transport, name string, cfg *Config) (*metrics, error) {
 	for i := range m.tls {
 		m.tls[i] = m.with(attribute.Bool("tls.resumed", i == 1))
 	}
-	meter := provider.Meter(scope, metric.WithInstrumentationVersion(moduleVersion()))
+	meter := provider.Meter(scope, metric.WithInstrumentationVersion(modversion.Get()))
 	if err := m.create(meter, cfg.CompareDefault); err != nil {
 		return nil, err
 	}
@@ -140,19 +140,4 @@ func (m *metrics) waited(ctx context.Context, c *conn, d time.Duration) {
 
 func (m *metrics) close() {
 	m.once.Do(func() { m.registration.Unregister() })
-}
-
-// moduleVersion is this module's version as the program was built with it.
-func moduleVersion() string {
-	const module = "github.com/stayopen-go/stayopen"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == module {
-			return dep.Version
-		}
-	}
-	return ""
 }

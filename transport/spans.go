@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stayopen-go/stayopen/internal/dialfail"
+	"github.com/stayopen-go/stayopen/internal/modversion"
 )
 
 // spans makes the spans of waits and dials. A nil one makes none.
@@ -24,7 +25,7 @@ func newSpans(provider trace.TracerProvider, name attribute.KeyValue) *spans {
 	if provider == nil {
 		return nil
 	}
-	return &spans{provider.Tracer(scope, trace.WithInstrumentationVersion(moduleVersion())), name}
+	return &spans{provider.Tracer(scope, trace.WithInstrumentationVersion(modversion.Get())), name}
 }
 
 func (s *spans) start(ctx context.Context, name string, o origin, at time.Time, more ...trace.SpanStartOption) (context.Context, trace.Span) {

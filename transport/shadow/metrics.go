@@ -2,12 +2,13 @@ package shadow
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/stayopen-go/stayopen/internal/modversion"
 )
 
 // scope is the instrumentation scope's name: this package's import path.
@@ -43,7 +44,7 @@ func newMetrics(t *Transport, name string, provider metric.MeterProvider) (*metr
 	if provider == nil {
 		provider = otel.GetMeterProvider()
 	}
-	m := &metrics{t: t, meter: provider.Meter(scope, metric.WithInstrumentationVersion(version()))}
+	m := &metrics{t: t, meter: provider.Meter(scope, metric.WithInstrumentationVersion(modversion.Get()))}
 	attributes := func(more ...attribute.KeyValue) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(append(more, attribute.String("stayopen.transport", name))...))
 	}
@@ -125,19 +126,4 @@ func (m *metrics) observe(_ context.Context, o metric.Observer) error {
 
 func (m *metrics) close() {
 	m.once.Do(func() { m.registration.Unregister() })
-}
-
-// version is this module's version as the program was built with it.
-func version() string {
-	const module = "github.com/stayopen-go/stayopen"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == module {
-			return dep.Version
-		}
-	}
-	return ""
 }
