@@ -58,7 +58,8 @@
 //
 // The way of a request that finds an idle connection only increments atomic
 // integers; they are read when a metric reader collects. Close and Shutdown
-// unregister what is read.
+// unregister what is read. What was recorded in the histograms is the SDK's, and
+// goes on being exported as it is; OpenTelemetry has no way to take it back.
 //
 // The port budgets of package dialer are the process's. Package dialmetrics
 // beneath it reports them, and dialers used without a Transport.
