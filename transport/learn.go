@@ -18,32 +18,37 @@ const (
 	// testEvery is how many times a limit is obeyed until it is put to the test.
 	testEvery = 20
 
-	// maxLessons bounds how many origins are remembered.
+	// maxLessons bounds how many peers are remembered.
 	maxLessons = 1024
 )
 
-// lessons are what the peers have taught, by origin. A Transport has one. It may
-// be used by many goroutines at once.
+// lessons are what the peers have taught. A Transport has one. It may be used by
+// many goroutines at once.
 type lessons struct {
 	mu     sync.Mutex // guards recent
-	recent recent[origin, *lesson]
+	recent recent[closer, *lesson]
 }
 
-// of returns what is known of o, for a connection to keep. An origin that is
+// closer is whoever closes an origin's connections. It knows nothing of what
+// parts them on our side: partitions, sources, and who has authenticated.
+type closer struct{ scheme, addr, proxy string }
+
+// of returns what is known of o's peer, for a connection to keep. A peer that is
 // forgotten meanwhile, since many others came, begins anew.
 func (all *lessons) of(o origin) *lesson {
+	who := closer{o.scheme, o.addr, o.proxy}
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	l, ok := all.recent.get(o)
+	l, ok := all.recent.get(who)
 	if !ok {
 		l = new(lesson)
 		all.recent.max = maxLessons
-		all.recent.put(o, l)
+		all.recent.put(who, l)
 	}
 	return l
 }
 
-// lesson is what one origin has taught by closing connections that were idle:
+// lesson is what one peer has taught by closing connections that were idle:
 // after how much time it does so, and after how many exchanges. The zero value
 // is that nothing is known.
 type lesson struct {

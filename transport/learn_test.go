@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -133,5 +134,30 @@ func TestLessonsOfOriginsThatAreOutOfUseAreForgotten(t *testing.T) {
 	}
 	if idle, _ := all.of(origin{scheme: "http", addr: "site0.example:80"}).limits(); idle != 0 {
 		t.Errorf("the first one is remembered: %v", idle)
+	}
+}
+
+func TestWhatPartitionsLearnOfAPeerIsKnownToAll(t *testing.T) {
+	var all lessons
+	peer := origin{scheme: "http", addr: "example:80"}
+	for i := range 3 {
+		tenant := peer
+		tenant.partition = fmt.Sprint(i)
+		all.of(tenant).closed(time.Unix(int64(10*i), 0), 5*time.Second, 1)
+	}
+	for name, c := range map[string]struct {
+		o    origin
+		want time.Duration
+	}{
+		"another partition":  {origin{scheme: "http", addr: "example:80", partition: "x"}, 4500 * time.Millisecond},
+		"another source":     {origin{scheme: "http", addr: "example:80", source: netip.MustParseAddr("192.0.2.1")}, 4500 * time.Millisecond},
+		"another sticky key": {origin{scheme: "http", addr: "example:80", sticky: "x"}, 4500 * time.Millisecond},
+		"another scheme":     {origin{scheme: "https", addr: "example:80"}, 0},
+		"another port":       {origin{scheme: "http", addr: "example:81"}, 0},
+		"through a proxy":    {origin{scheme: "http", addr: "example:80", proxy: "socks5://proxy"}, 0},
+	} {
+		if got, _ := all.of(c.o).limits(); got != c.want {
+			t.Errorf("%s: learned %v, want %v", name, got, c.want)
+		}
 	}
 }
