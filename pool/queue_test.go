@@ -305,3 +305,77 @@ func TestOfAThousandWaitersHalfCancelledNoneIsLostAndOrderIsKept(t *testing.T) {
 		t.Errorf("closed: got %d, want %d", got, conns)
 	}
 }
+
+// With one connection, whoever is served is known before it serves the next.
+func TestOfAThousandWaitersHalfCancelledTheRestIsServedInTheOrderOfArrival(t *testing.T) {
+	const waiters = 1000
+	p, err := New(Config[string, *wire]{
+		MaxPerKey: 1,
+		Dial: func(context.Context, string, *Conn[string, *wire]) (*wire, int, error) {
+			return &wire{}, 1, nil
+		},
+		Close: func(*wire, Reason) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	busy, err := p.Get(context.Background(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		all      sync.WaitGroup
+		served   []int // appended to by whoever has the lease
+		cancels  [waiters]context.CancelFunc
+		patient  [waiters]bool
+		departed atomic.Int32
+	)
+	for i := range waiters {
+		var ctx context.Context
+		ctx, cancels[i] = context.WithCancel(context.Background())
+		_, w, err := p.take(ctx, "a")
+		if w == nil {
+			t.Fatalf("take: got no waiter, error %v", err)
+		}
+		all.Go(func() {
+			l, err := p.wait(ctx, w)
+			if err != nil {
+				departed.Add(1)
+				return
+			}
+			served = append(served, i)
+			l.Release()
+		})
+	}
+	for n, i := range rand.Perm(waiters) {
+		if patient[i] = n >= waiters/2; patient[i] {
+			defer cancels[i]()
+			continue
+		}
+		all.Go(cancels[i])
+		if n == waiters/4 {
+			busy.Release() // the other half of the cancellations comes while the queue moves
+		}
+	}
+	all.Wait()
+	for n := 1; n < len(served); n++ {
+		if served[n] <= served[n-1] {
+			t.Fatalf("waiter %d was served after waiter %d", served[n], served[n-1])
+		}
+	}
+	for _, i := range served {
+		patient[i] = false
+	}
+	for i, missed := range patient {
+		if missed {
+			t.Errorf("waiter %d had the patience, and was not served", i)
+		}
+	}
+	if got := len(served) + int(departed.Load()); got != waiters {
+		t.Errorf("%d served, %d left, want %d in all", len(served), departed.Load(), waiters)
+	}
+	if got := p.Stats(); got != (Stats{Open: 1, Idle: 1}) {
+		t.Errorf("stats at the end: got %+v, want one idle connection", got)
+	}
+}
