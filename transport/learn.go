@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,9 @@ const (
 	// restart, ends many connections. It also parts idle times from the rest:
 	// what is closed sooner after a response was not closed for being idle.
 	oneMoment = time.Second
+
+	// idleTolerance is by how many percent idle times may differ and agree.
+	idleTolerance = 10
 
 	// testEvery is how many times a limit is obeyed until it is put to the test.
 	testEvery = 20
@@ -65,11 +69,15 @@ type lesson struct {
 func (l *lesson) closed(at time.Time, idle time.Duration, exchanges int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case idle >= oneMoment:
-		l.idle.add(at, int64(idle), 10)
-	case exchanges >= 2:
-		l.exchanges.add(at, int64(exchanges), 0)
+	if idle >= oneMoment {
+		l.idle.add(at, int64(idle), idleTolerance)
+	} else {
+		// What ends together with a connection that was used just now did not end
+		// for being idle: restarts at even distances would look like that.
+		l.idle.spoil(at, idleTolerance)
+		if exchanges >= 2 {
+			l.exchanges.add(at, int64(exchanges), 0)
+		}
 	}
 	l.publishLocked()
 }
@@ -149,6 +157,12 @@ func (s *streak) add(at time.Time, figure, percent int64) {
 	if s.n == closesToLearn && all.agrees(percent) {
 		s.agreed = all.low
 	}
+}
+
+// spoil has the moment teach nothing.
+func (s *streak) spoil(at time.Time, percent int64) {
+	s.add(at, 0, percent)
+	s.last().high = math.MaxInt64
 }
 
 func (s *streak) last() *moment { return &s.moments[s.n-1] }

@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,29 +38,33 @@ func TestIdleTimeoutsAreLearnedFromClosesThatAgree(t *testing.T) {
 		seen []seen
 		want float64 // seconds
 	}{
-		"nothing":                        {nil, 0},
-		"two":                            {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}}, 0},
-		"three":                          {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5.2}, {at: 20, idle: 5.1}}, 4.5},
-		"three within a second":          {[]seen{{at: 0, idle: 5}, {at: .4, idle: 5}, {at: .9, idle: 5}}, 0},
-		"three, one of them many":        {[]seen{{at: 0, idle: 5}, {at: .5, idle: 5.1}, {at: 9, idle: 5}, {at: 20, idle: 5}}, 4.5},
-		"three that differ by a tenth":   {[]seen{{at: 0, idle: 54}, {at: 60, idle: 60}, {at: 120, idle: 57}}, 52},
-		"three that differ by more":      {[]seen{{at: 0, idle: 53}, {at: 60, idle: 60}, {at: 120, idle: 57}}, 0},
-		"three after two others":         {[]seen{{at: 0, idle: 1.5}, {at: 5, idle: 90}, {at: 10, idle: 5}, {at: 20, idle: 5}, {at: 30, idle: 5}}, 4.5},
-		"short ones":                     {[]seen{{at: 0, idle: 2}, {at: 10, idle: 2}, {at: 20, idle: 2}}, 1.75},
-		"as short as can be":             {[]seen{{at: 0, idle: 1}, {at: 10, idle: 1.05}, {at: 20, idle: 1.1}}, 1},
-		"too short":                      {[]seen{{at: 0, idle: .99}, {at: 10, idle: .99}, {at: 20, idle: .99}}, 0},
-		"long ones":                      {[]seen{{at: 0, idle: 350}, {at: 400, idle: 350}, {at: 800, idle: 350}}, 348},
-		"the other way round":            {[]seen{{at: 20, idle: 5}, {at: 10, idle: 5}, {at: 0, idle: 5}}, 4.5},
-		"a restart":                      {restart(100), 0},
-		"five restarts":                  {append(append(append(append(restart(100), restart(200)...), restart(300)...), restart(400)...), restart(500)...), 0},
-		"a restart in between":           {append(append([]seen{{at: 0, idle: 5}, {at: 10, idle: 5}}, restart(100)...), seen{at: 200, idle: 5}), 4.5},
-		"a restart that begins the same": {append([]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 99.99, idle: 5}}, restart(100)...), 0},
-		"a restart afterwards":           {append([]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}}, restart(100)...), 4.5},
-		"one that differs afterwards":    {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {at: 30, idle: 2}}, 4.5},
-		"three that differ afterwards":   {[]seen{{at: 0, idle: 60}, {at: 70, idle: 60}, {at: 140, idle: 60}, {at: 150, idle: 5}, {at: 160, idle: 5}, {at: 170, idle: 5}}, 4.5},
-		"one that outlives it":           {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {idle: 5.6, open: true}}, 0},
-		"one that does not yet":          {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {idle: 5.4, open: true}}, 4.5},
-		"begun anew":                     {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {idle: 9, open: true}, {at: 30, idle: 20}, {at: 60, idle: 20}, {at: 90, idle: 20}}, 18},
+		"nothing":                                {nil, 0},
+		"two":                                    {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}}, 0},
+		"three":                                  {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5.2}, {at: 20, idle: 5.1}}, 4.5},
+		"three within a second":                  {[]seen{{at: 0, idle: 5}, {at: .4, idle: 5}, {at: .9, idle: 5}}, 0},
+		"three, one of them many":                {[]seen{{at: 0, idle: 5}, {at: .5, idle: 5.1}, {at: 9, idle: 5}, {at: 20, idle: 5}}, 4.5},
+		"three that differ by a tenth":           {[]seen{{at: 0, idle: 54}, {at: 60, idle: 60}, {at: 120, idle: 57}}, 52},
+		"three that differ by more":              {[]seen{{at: 0, idle: 53}, {at: 60, idle: 60}, {at: 120, idle: 57}}, 0},
+		"three after two others":                 {[]seen{{at: 0, idle: 1.5}, {at: 5, idle: 90}, {at: 10, idle: 5}, {at: 20, idle: 5}, {at: 30, idle: 5}}, 4.5},
+		"short ones":                             {[]seen{{at: 0, idle: 2}, {at: 10, idle: 2}, {at: 20, idle: 2}}, 1.75},
+		"as short as can be":                     {[]seen{{at: 0, idle: 1}, {at: 10, idle: 1.05}, {at: 20, idle: 1.1}}, 1},
+		"too short":                              {[]seen{{at: 0, idle: .99}, {at: 10, idle: .99}, {at: 20, idle: .99}}, 0},
+		"long ones":                              {[]seen{{at: 0, idle: 350}, {at: 400, idle: 350}, {at: 800, idle: 350}}, 348},
+		"the other way round":                    {[]seen{{at: 20, idle: 5}, {at: 10, idle: 5}, {at: 0, idle: 5}}, 4.5},
+		"a restart":                              {restart(100), 0},
+		"five restarts":                          {append(append(append(append(restart(100), restart(200)...), restart(300)...), restart(400)...), restart(500)...), 0},
+		"restarts at even distances, under load": {append(append(append(evenRestart(0), evenRestart(2)...), evenRestart(4)...), evenRestart(6)...), 0},
+		"the same, but busy ones first":          {append(append(reversed(evenRestart(0)), reversed(evenRestart(2))...), reversed(evenRestart(4))...), 0},
+		"three among others that end in use":     {[]seen{{at: 0, idle: 5}, {at: 2, idle: .1}, {at: 10, idle: 5}, {at: 12, idle: .1}, {at: 14, idle: .2}, {at: 20, idle: 5}}, 4.5},
+		"others that end in use afterwards":      {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {at: 30, idle: .1}, {at: 40, idle: .1}, {at: 50, idle: .1}, {at: 60, idle: .1}}, 4.5},
+		"a restart in between":                   {append(append([]seen{{at: 0, idle: 5}, {at: 10, idle: 5}}, restart(100)...), seen{at: 200, idle: 5}), 4.5},
+		"a restart that begins the same":         {append([]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 99.99, idle: 5}}, restart(100)...), 0},
+		"a restart afterwards":                   {append([]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}}, restart(100)...), 4.5},
+		"one that differs afterwards":            {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {at: 30, idle: 2}}, 4.5},
+		"three that differ afterwards":           {[]seen{{at: 0, idle: 60}, {at: 70, idle: 60}, {at: 140, idle: 60}, {at: 150, idle: 5}, {at: 160, idle: 5}, {at: 170, idle: 5}}, 4.5},
+		"one that outlives it":                   {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {idle: 5.6, open: true}}, 0},
+		"one that does not yet":                  {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {idle: 5.4, open: true}}, 4.5},
+		"begun anew":                             {[]seen{{at: 0, idle: 5}, {at: 10, idle: 5}, {at: 20, idle: 5}, {idle: 9, open: true}, {at: 30, idle: 20}, {at: 60, idle: 20}, {at: 90, idle: 20}}, 18},
 	} {
 		if idle, exchanges := taught(c.seen); idle != seconds(c.want) || exchanges != 0 {
 			t.Errorf("%s: %v and %d exchanges, want %v and none", name, idle, exchanges, seconds(c.want))
@@ -72,6 +77,17 @@ func restart(at float64) (all []seen) {
 	for i := range 10 {
 		all = append(all, seen{at: at + float64(i)/100, idle: 1 + float64(i*i)/3, exchanges: 3 + i})
 	}
+	return all
+}
+
+// evenRestart is a server's end under load, as long after the last one as the idle
+// connections have been idle.
+func evenRestart(at float64) []seen {
+	return []seen{{at: at, idle: 1.9}, {at: at + .01, idle: 1.95}, {at: at + .02, idle: .01, exchanges: 30}, {at: at + .03, idle: .02, exchanges: 20}}
+}
+
+func reversed(all []seen) []seen {
+	slices.Reverse(all)
 	return all
 }
 
