@@ -14,6 +14,8 @@ type lifetime struct {
 
 	exchanges atomic.Int64 // that have had a response
 	idleSince atomic.Int64 // when the last of them ended, in Unix nanoseconds; 0 while one runs, and before the first
+	began     atomic.Int64 // when the one that runs began, in Unix nanoseconds
+	before    atomic.Int64 // how long it had been idle then
 	announced atomic.Bool  // the peer has said when it will close: there is nothing to learn
 }
 
@@ -63,6 +65,8 @@ func (l *lifetime) works() {
 	if l.lesson == nil || since == 0 {
 		return
 	}
+	l.began.Store(time.Now().UnixNano())
+	l.before.Store(int64(l.idleFor(since)))
 	idle, exchanges := l.lesson.limits()
 	if n := int(l.exchanges.Load()); idle > 0 && l.idleFor(since) > idle || exchanges > 0 && n >= exchanges {
 		l.lesson.outlived(l.idleFor(since), n)
@@ -78,14 +82,26 @@ func (l *lifetime) idleFor(since int64) time.Duration {
 
 // ended draws the lesson from a connection's end.
 func (l *lifetime) ended(why reason) {
-	since := l.idleSince.Load()
-	if l.lesson == nil || since == 0 || l.announced.Load() {
+	if l.lesson == nil || l.announced.Load() || l.exchanges.Load() == 0 {
 		return
 	}
-	switch why {
-	case reasonPeer:
+	since := l.idleSince.Load()
+	switch {
+	case since == 0 && why == reasonPeer:
+		l.lesson.closed(time.Now(), l.crossed(), 0)
+	case since == 0:
+	case why == reasonPeer:
 		l.lesson.closed(time.Now(), l.idleFor(since), int(l.exchanges.Load()))
-	case reasonIdle:
+	case why == reasonIdle:
 		l.lesson.outlived(l.idleFor(since), int(l.exchanges.Load()))
 	}
+}
+
+// crossed is how long a connection had been idle that the peer has closed during
+// an exchange, if the two may have crossed on their way. Otherwise it was in use.
+func (l *lifetime) crossed() time.Duration {
+	if l.idleFor(l.began.Load()) >= oneMoment {
+		return 0
+	}
+	return time.Duration(l.before.Load())
 }
