@@ -11,6 +11,7 @@ var reasons = map[string]string{
 	"unsolicited":      "Something came on it that nobody had asked for.",
 	"protocol":         "HTTP/2: a connection error, or a ping without an answer.",
 	"goaway":           "HTTP/2: the peer wanted no more requests on it.",
+	"dns":              "Its host has that address no more.",
 	"setup_failed":     "It was opened, and then TLS or the proxy failed.",
 	"upgraded":         "It had been handed out by an upgrade, and was closed by its receiver or the peer.",
 	"idle_timeout":     "It was idle for too long, or as long as its peer allows.",
