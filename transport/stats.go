@@ -120,8 +120,9 @@ func (n *counters) waited(d time.Duration) {
 
 // setupFailed is how many connections were opened in vain.
 func (n *counters) setupFailed() (sum uint64) {
-	for i := range n.byReason[reasonSetup.index()] {
-		sum += n.byReason[reasonSetup.index()][i].Load()
+	by := &n.byReason[reasonSetup.index()]
+	for i := range by {
+		sum += by[i].Load()
 	}
 	return sum
 }
