@@ -21,7 +21,7 @@ const module = "github.com/stayopen-go/stayopen"
 var rooms = []string{"pool", "dialer", "transport"}
 
 // published are all packages that users import: the rooms and what is in them.
-var published = []string{"pool", "pool/netconn", "dialer", "dialer/hostcheck", "transport", "transport/shadow", "transport/status"}
+var published = []string{"pool", "pool/netconn", "pool/poolmetrics", "dialer", "dialer/dialmetrics", "dialer/hostcheck", "transport", "transport/shadow", "transport/status"}
 
 // root is the repository's root, seen from this package's folder, in which go
 // test runs its tests.
