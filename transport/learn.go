@@ -16,6 +16,10 @@ const (
 	// what is closed sooner after a response was not closed for being idle.
 	oneMoment = time.Second
 
+	// withLast is how soon after a response a peer closes that counts requests. What
+	// it closes later it closes for another reason, such as a very short idle time.
+	withLast = 20 * time.Millisecond
+
 	// idleTolerance is by how many percent idle times may differ and agree.
 	idleTolerance = 10
 
@@ -75,7 +79,7 @@ func (l *lesson) closed(at time.Time, idle time.Duration, exchanges int) {
 		// What ends together with a connection that was used just now did not end
 		// for being idle: restarts at even distances would look like that.
 		l.idle.spoil(at, idleTolerance)
-		if exchanges >= 2 {
+		if exchanges >= 2 && idle <= withLast {
 			l.exchanges.add(at, int64(exchanges), 0)
 		}
 	}

@@ -97,7 +97,8 @@ func TestRequestLimitsAreLearnedFromClosesThatAgree(t *testing.T) {
 		want int
 	}{
 		"two":                        {[]seen{{0, 0, 100, false}, {2, 0, 100, false}}, 0},
-		"three":                      {[]seen{{0, 0, 100, false}, {2, .2, 100, false}, {4, .01, 100, false}}, 100},
+		"three":                      {[]seen{{0, 0, 100, false}, {2, .02, 100, false}, {4, .01, 100, false}}, 100},
+		"three that stayed a moment": {[]seen{{0, .05, 100, false}, {2, .05, 100, false}, {4, .06, 100, false}}, 0},
 		"three within a second":      {[]seen{{0, 0, 100, false}, {.3, 0, 100, false}, {.6, 0, 100, false}}, 0},
 		"three that differ by one":   {[]seen{{0, 0, 100, false}, {2, 0, 100, false}, {4, 0, 101, false}}, 0},
 		"three that differ at once":  {[]seen{{0, 0, 9, false}, {2, 0, 9, false}, {4, 0, 9, false}, {4.1, 0, 8, false}}, 0},
