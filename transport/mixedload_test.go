@@ -13,12 +13,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stayopen-go/stayopen/dialer"
 	"github.com/stayopen-go/stayopen/transport"
 )
 
@@ -33,22 +35,28 @@ const staleAfter = 50 * time.Millisecond
 // request is answered depends on its path, and never on time: so the servers'
 // counts are exact.
 type mixedLoad struct {
-	servers map[string]*server // by mode
-	foreign *server            // its certificate is not trusted: a connection to it is opened in vain
+	*mixedServers                   // nil where they are another process's
+	urls          map[string]string // the servers', by mode
+	foreignURL    string
+	nobody        string // nobody listens there
 
-	running atomic.Int64  // handlers
-	reused  atomic.Uint64 // connections given to a request that are said to have been used before
+	secret atomic.Uint64 // upgrades over TLS
+	reused atomic.Uint64 // connections given to a request that are said to have been used before
 
 	mu         sync.Mutex // guards what follows
 	used       map[net.Conn]bool
 	refused    uint64           // RoundTrips that returned an error
+	exhausted  uint64           // of these, for want of a local port
 	failures   map[string]int   // requests that failed, as they were to, by kind
 	unexpected map[string]error // the last of those that failed and were not to, by kind
 }
 
-// nobody listens there. A port that the kernel hands out would sooner or later
-// be connected to by itself.
-const nobody = "http://127.0.0.1:1/"
+// mixedServers are the servers of a mixed load.
+type mixedServers struct {
+	servers map[string]*server // by mode
+	foreign *server            // its certificate is not trusted: a connection to it is opened in vain
+	running atomic.Int64       // handlers
+}
 
 // kind is a kind of request. Send returns an error if the request failed.
 type kind struct {
@@ -112,10 +120,10 @@ var kinds = []kind{
 		return l.finish(l.trip(rt, loadRequest("GET", url+"/torn", nil)))
 	}, true},
 	{"certificate not trusted", func(l *mixedLoad, rt http.RoundTripper, _ string) error {
-		return l.finish(l.trip(rt, loadRequest("GET", l.foreign.URL, nil)))
+		return l.finish(l.trip(rt, loadRequest("GET", l.foreignURL, nil)))
 	}, true},
 	{"nobody there", func(l *mixedLoad, rt http.RoundTripper, _ string) error {
-		return l.finish(l.trip(rt, loadRequest("GET", nobody, nil)))
+		return l.finish(l.trip(rt, loadRequest("GET", l.nobody, nil)))
 	}, true},
 }
 
@@ -139,34 +147,64 @@ func loadRequest(method, url string, body io.Reader) *http.Request {
 
 func newMixedLoad(t *testing.T) *mixedLoad {
 	t.Helper()
-	l := &mixedLoad{
-		servers:    make(map[string]*server),
+	s := serveMixed(t, "127.0.0.1")
+	l := mixedLoadFor(s.urls())
+	l.mixedServers = s
+	return l
+}
+
+// mixedLoadFor is a load for the servers of these URLs.
+func mixedLoadFor(urls map[string]string) *mixedLoad {
+	host, err := url.Parse(urls["h1"])
+	if err != nil {
+		panic(err)
+	}
+	return &mixedLoad{
+		urls:       urls,
+		foreignURL: urls["foreign"],
+		// A port that the kernel hands out would sooner or later be connected to
+		// by itself.
+		nobody:     "http://" + net.JoinHostPort(host.Hostname(), "1") + "/",
 		used:       make(map[net.Conn]bool),
 		failures:   make(map[string]int),
 		unexpected: make(map[string]error),
 	}
-	for _, mode := range modes {
-		l.servers[mode] = serveWith(t, mode, l.handler(mode), func(s *http.Server) {
-			s.IdleTimeout = staleAfter
-			s.ErrorLog = log.New(io.Discard, "", 0)
-		})
-	}
-	l.foreign = &server{Server: httptest.NewUnstartedServer(http.NotFoundHandler())}
-	l.foreign.Config.ErrorLog = log.New(io.Discard, "", 0)
-	l.foreign.Listener = countingListener{l.foreign.Listener, &l.foreign.accepts}
-	l.foreign.StartTLS() // with httptest's own certificate
-	t.Cleanup(l.foreign.Close)
-	return l
 }
 
-func (l *mixedLoad) template() *http.Transport {
-	tmpl := l.servers["h2"].template("h2")
+// serveMixed starts the servers at the address.
+func serveMixed(t *testing.T, addr string) *mixedServers {
+	t.Helper()
+	s := &mixedServers{servers: make(map[string]*server)}
+	for _, mode := range modes {
+		s.servers[mode] = serveAt(t, addr, mode, s.handler(mode), func(h *http.Server) {
+			h.IdleTimeout = staleAfter
+			h.ErrorLog = log.New(io.Discard, "", 0)
+		})
+	}
+	s.foreign = &server{Server: httptest.NewUnstartedServer(http.NotFoundHandler())}
+	s.foreign.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.foreign.listen(t, addr)
+	s.foreign.StartTLS() // with httptest's own certificate
+	t.Cleanup(s.foreign.Close)
+	return s
+}
+
+func (s *mixedServers) urls() map[string]string {
+	urls := map[string]string{"foreign": s.foreign.URL}
+	for mode, one := range s.servers {
+		urls[mode] = one.URL
+	}
+	return urls
+}
+
+func (s *mixedServers) template() *http.Transport {
+	tmpl := s.servers["h2"].template("h2")
 	tmpl.ExpectContinueTimeout = time.Minute
 	return tmpl
 }
 
 // handler answers by returning, and does not by panicking.
-func (l *mixedLoad) handler(mode string) http.Handler {
+func (s *mixedServers) handler(mode string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
@@ -182,7 +220,8 @@ func (l *mixedLoad) handler(mode string) http.Handler {
 	mux.HandleFunc("/no", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusExpectationFailed) })
 	mux.HandleFunc("/small", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 50_000)) })
 	mux.HandleFunc("/large", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 1<<20)) })
-	mux.HandleFunc("/upgrade", upgrades)
+	// A word after the client's end would be answered by a RST, and end its TIME_WAIT.
+	mux.HandleFunc("/upgrade", func(w http.ResponseWriter, r *http.Request) { upgradesWith(w, r, "") })
 	mux.HandleFunc("/never", func(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
@@ -199,12 +238,12 @@ func (l *mixedLoad) handler(mode string) http.Handler {
 		w.Header().Set("Content-Length", "100")
 		io.WriteString(w, "part")
 		w.(http.Flusher).Flush()
-		l.servers[mode].answer(r)
+		s.servers[mode].answer(r)
 		panic(http.ErrAbortHandler)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		l.running.Add(1)
-		defer l.running.Add(-1)
+		s.running.Add(1)
+		defer s.running.Add(-1)
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -221,7 +260,7 @@ func (l *mixedLoad) run(rt http.RoundTripper, n int) {
 			wg.Go(func() {
 				for left.Add(-1) >= 0 {
 					mode := modes[(round+1+rand.N(len(modes)-1))%len(modes)]
-					l.send(rt, kinds[rand.N(len(kinds))], l.servers[mode].URL)
+					l.send(rt, kinds[rand.N(len(kinds))], l.urls[mode])
 				}
 			})
 		}
@@ -234,6 +273,7 @@ func (l *mixedLoad) send(rt http.RoundTripper, k kind, url string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case errors.Is(err, dialer.ErrPortsExhausted): // counted by trip
 	case err != nil && k.fails:
 		l.failures[k.name]++
 	case err != nil:
@@ -262,6 +302,9 @@ func (l *mixedLoad) trip(rt http.RoundTripper, req *http.Request) (*http.Respons
 	defer l.mu.Unlock()
 	if err != nil {
 		l.refused++
+		if errors.Is(err, dialer.ErrPortsExhausted) {
+			l.exhausted++
+		}
 		return nil, err
 	}
 	l.used[last] = true
@@ -307,20 +350,26 @@ func (l *mixedLoad) failed() uint64 {
 }
 
 // awaitServers waits until no handler is running.
-func (l *mixedLoad) awaitServers(t *testing.T) {
+func (s *mixedServers) awaitServers(t *testing.T) {
 	t.Helper()
-	await(t, "the servers to be at rest", func() bool { return l.running.Load() == 0 })
+	await(t, "the servers to be at rest", func() bool { return s.running.Load() == 0 })
 }
 
 // truth is what the servers counted.
-type truth struct{ answers, served, accepts uint64 }
+type truth struct {
+	Answers, Served, Accepts uint64
+	Handshakes, Resumed      uint64 // TLS
+	Running                  int64  // handlers
+}
 
-func (l *mixedLoad) truth() (sum truth) {
-	sum.accepts = uint64(l.foreign.accepts.Load())
-	for _, s := range l.servers {
-		sum.answers += uint64(s.answers.Load())
-		sum.served += uint64(s.served())
-		sum.accepts += uint64(s.accepts.Load())
+func (s *mixedServers) truth() (sum truth) {
+	sum.Accepts = uint64(s.foreign.accepts.Load())
+	for _, one := range s.servers {
+		sum.Answers += uint64(one.answers.Load())
+		sum.Served += uint64(one.served())
+		sum.Accepts += uint64(one.accepts.Load())
+		sum.Resumed += uint64(one.resumed.Load())
+		sum.Handshakes += uint64(one.full.Load() + one.resumed.Load())
 	}
 	return sum
 }
@@ -338,6 +387,9 @@ func (l *mixedLoad) upgrade(rt http.RoundTripper, url string) error {
 	rwc, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
 		return fmt.Errorf("status %d", resp.StatusCode)
+	}
+	if strings.HasPrefix(url, "https:") {
+		l.secret.Add(1)
 	}
 	u := &upgraded{rwc, bufio.NewReader(rwc)}
 	if err := u.tryExpect("welcome"); err != nil {

@@ -81,7 +81,7 @@ func TestTheOriginsFiguresAddUpToThoseOfStats(t *testing.T) {
 		t.Errorf("got %d origins and the rest %+v, want one for each server and no rest", n, rest)
 	}
 	for s := range tr.Origins() {
-		if want := "http://" + s.Host + "/"; want == nobody && (s.DialsFailed == 0 || s.Opened != 0) {
+		if want := "http://" + s.Host + "/"; want == load.nobody && (s.DialsFailed == 0 || s.Opened != 0) {
 			t.Errorf("where nobody listens: got %+v, want failed dials and no connection", s)
 		}
 	}

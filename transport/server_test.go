@@ -28,6 +28,8 @@ type server struct {
 	*httptest.Server
 	accepts   atomic.Int64 // connections accepted
 	answers   atomic.Int64 // responses whose handler returned normally
+	full      atomic.Int64 // TLS handshakes
+	resumed   atomic.Int64 // those that resumed a session
 	mu        sync.Mutex   // guards answered
 	answered  map[net.Conn]bool
 	closeOnce sync.Once
@@ -44,6 +46,12 @@ func serve(t testing.TB, mode string, h http.Handler) *server {
 // serveWith is serve, with a word in the server's configuration.
 func serveWith(t testing.TB, mode string, h http.Handler, configure func(*http.Server)) *server {
 	t.Helper()
+	return serveAt(t, "127.0.0.1", mode, h, configure)
+}
+
+// serveAt is serveWith, at an address of this host's.
+func serveAt(t testing.TB, addr, mode string, h http.Handler, configure func(*http.Server)) *server {
+	t.Helper()
 	s := &server{answered: make(map[net.Conn]bool)}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
@@ -53,12 +61,12 @@ func serveWith(t testing.TB, mode string, h http.Handler, configure func(*http.S
 	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, c)
 	}
-	s.Listener = countingListener{s.Listener, &s.accepts}
+	s.listen(t, addr)
 	switch mode {
 	case "h1":
 		s.Start()
 	case "https1", "h2":
-		s.TLS = &tls.Config{Certificates: []tls.Certificate{peerIdentity().cert}, CurvePreferences: peerCurves}
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{peerIdentity().cert}, CurvePreferences: peerCurves, VerifyConnection: s.handshake}
 		s.EnableHTTP2 = mode == "h2"
 		s.StartTLS()
 	case "h2c":
@@ -79,12 +87,33 @@ func serveLimited(t *testing.T, limit int, h http.Handler) *server {
 	return serveWith(t, "h2", h, func(s *http.Server) { s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: limit} })
 }
 
+// listen replaces httptest's listener by one at the address, that counts.
+func (s *server) listen(t testing.TB, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Listener.Close()
+	s.Listener = countingListener{l, &s.accepts}
+}
+
 // answer counts a response on r's connection.
 func (s *server) answer(r *http.Request) {
 	s.answers.Add(1)
 	s.mu.Lock()
 	s.answered[r.Context().Value(connKey{}).(net.Conn)] = true
 	s.mu.Unlock()
+}
+
+// handshake counts a TLS handshake that the server agrees to.
+func (s *server) handshake(state tls.ConnectionState) error {
+	if state.DidResume {
+		s.resumed.Add(1)
+	} else {
+		s.full.Add(1)
+	}
+	return nil
 }
 
 // served is the number of connections with at least one answer.

@@ -28,15 +28,15 @@ func TestStatsAtRestAgreeWithTheServersOwnCountsAndWithOpenTelemetry(t *testing.
 		return st.Active == 0 && st.Waiting == 0 && st.Dialing == 0
 	})
 	load.awaitServers(t)
-	await(t, "the servers to accept all connections", func() bool { return load.truth().accepts >= tr.Stats().Opened })
+	await(t, "the servers to accept all connections", func() bool { return load.truth().Accepts >= tr.Stats().Opened })
 	st, metrics := atOnce(t, tr, m)
 	t.Logf("%+v\ncloses: %v\nfailed as they were to: %v", st, m.closes(t), load.failures)
 
 	truth := load.truth()
 	for name, pair := range map[string][2]uint64{
-		"Exchanges, and the servers' answers":                                {st.Exchanges, truth.answers},
-		"Served, and the servers' connections with an answered request":      {st.Served, truth.served},
-		"Opened, and the connections that the servers accepted":              {st.Opened, truth.accepts},
+		"Exchanges, and the servers' answers":                                {st.Exchanges, truth.Answers},
+		"Served, and the servers' connections with an answered request":      {st.Served, truth.Served},
+		"Opened, and the connections that the servers accepted":              {st.Opened, truth.Accepts},
 		"ClosesAvoided, and Exchanges - Served":                              {st.ClosesAvoided, st.Exchanges - st.Served},
 		"Opened, and Served + Wasted + those on which every exchange failed": {st.Opened, st.Served + st.Wasted + load.barren()},
 		"Requests, and the requests made":                                    {st.Requests, uint64(requests)},
@@ -68,7 +68,7 @@ func TestHTTPTraceOverNetHTTPDoesNotTellWhatStatsTell(t *testing.T) {
 	truth := load.truth()
 	reused, opened := load.reused.Load(), uint64(len(load.used))
 	t.Logf("traced: %d opened, %d reused; the servers: %+v", opened, reused, truth)
-	if reused == truth.answers-truth.served && opened == truth.accepts {
+	if reused == truth.Answers-truth.Served && opened == truth.Accepts {
 		t.Errorf("got %d opened and %d reused from httptrace, as many as there were: the run is void", opened, reused)
 	}
 }

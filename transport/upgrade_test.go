@@ -17,7 +17,10 @@ import (
 // everything else with the protocol that it came by. The 101 and the first word
 // leave in one packet. When the client has sent all, so has the server, and
 // when it says quit.
-func upgrades(w http.ResponseWriter, r *http.Request) {
+func upgrades(w http.ResponseWriter, r *http.Request) { upgradesWith(w, r, "bye\n") }
+
+// upgradesWith says farewell at the end, be it the peer's.
+func upgradesWith(w http.ResponseWriter, r *http.Request, farewell string) {
 	protocol := r.Header.Get("Upgrade")
 	if protocol == "" {
 		io.WriteString(w, r.Proto)
@@ -39,7 +42,7 @@ func upgrades(w http.ResponseWriter, r *http.Request) {
 	for {
 		line, err := rw.ReadString('\n')
 		if err != nil || line == "quit\n" {
-			io.WriteString(c, "bye\n")
+			io.WriteString(c, farewell)
 			return
 		}
 		io.WriteString(c, strings.ToUpper(line))

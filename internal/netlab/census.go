@@ -94,8 +94,8 @@ func parseSocket(line string) (Socket, error) {
 	if len(fields) < 4 {
 		return Socket{}, fmt.Errorf("too short: %q", line)
 	}
-	local, err1 := parseAddrPort(fields[1])
-	remote, err2 := parseAddrPort(fields[2])
+	local, err1 := ParseAddrPort(fields[1])
+	remote, err2 := ParseAddrPort(fields[2])
 	state, err3 := strconv.ParseUint(fields[3], 16, 8)
 	for _, err := range []error{err1, err2, err3} {
 		if err != nil {
@@ -105,9 +105,9 @@ func parseSocket(line string) (Socket, error) {
 	return Socket{Local: local, Remote: remote, State: State(state)}, nil
 }
 
-// parseAddrPort reads 0100007F:1F90: the address in words of four bytes, each
+// ParseAddrPort reads 0100007F:1F90: the address in words of four bytes, each
 // written as the number it is to this machine, then the port.
-func parseAddrPort(s string) (netip.AddrPort, error) {
+func ParseAddrPort(s string) (netip.AddrPort, error) {
 	addrHex, portHex, _ := strings.Cut(s, ":")
 	port, err := strconv.ParseUint(portHex, 16, 16)
 	if err != nil {
