@@ -33,7 +33,7 @@ var soakFor = flag.Duration("soak", 10*time.Second, "how long TestSoak's load la
 // of which has far too few local ports, and holds every figure of theirs against
 // who counted the same: their callers, the servers, and the kernel.
 //
-//	go test -run TestSoak -soak 5m -timeout 20m -v ./transport
+//	go test ./transport -run TestSoak -soak 5m -timeout 20m -v
 func TestSoak(t *testing.T) {
 	switch {
 	case !netlab.Inside():

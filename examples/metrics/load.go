@@ -12,7 +12,7 @@ import (
 
 // load sends so many requests a second until ctx ends: half through each
 // transport, now and then one that its caller gives up, one whose body is left
-// unread, and one after which the service closes.
+// unread, one after which the service closes, and one to where nobody is.
 func (p *program) load(ctx context.Context, rate int) {
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
@@ -35,17 +35,19 @@ func (p *program) load(ctx context.Context, rate int) {
 func (p *program) send(t *transport.Transport, i int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	path, read := "/", true
+	url, read := p.service.url+"/", true
 	switch i % 50 {
 	case 7:
-		path = "/last"
+		url += "last"
 	case 17:
-		path, read = "/long", false
+		url, read = url+"long", false
 	case 27:
 		ctx, cancel = context.WithTimeout(ctx, time.Millisecond)
 		defer cancel()
+	case 37:
+		url = "http://127.0.0.1:1/" // nobody is there
 	}
-	req, err := http.NewRequestWithContext(ctx, "GET", p.service.url+path, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}

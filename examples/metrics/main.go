@@ -7,6 +7,7 @@
 // transports, and serves what they count:
 //
 //	http://127.0.0.1:9464/metrics         for Prometheus
+//	http://127.0.0.1:9464/debug/stayopen  for people
 //
 // Beside it are [grafana.json], a dashboard to import into Grafana, and
 // [alerts.yml], rules for Prometheus. Both use the names under which the metrics
