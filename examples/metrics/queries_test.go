@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -34,7 +33,7 @@ func check(t *testing.T, from, query string, known map[string]map[string]bool) {
 			continue
 		}
 		for _, m := range s.LabelMatchers {
-			if m.Name != labels.MetricName && !has[m.Name] {
+			if m.Name != model.MetricNameLabel && !has[m.Name] {
 				t.Errorf("%s asks for %s by %s, which that does not have", from, s.Name, m.Name)
 			}
 		}
