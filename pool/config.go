@@ -26,8 +26,13 @@ const (
 
 // defaultDialsPerKey is what Config.MaxDialsPerKey means when it is zero: enough
 // for a burst to open its connections in a few rounds, and not so many that TLS
-// handshakes get in each other's way.
-const defaultDialsPerKey = 8
+// handshakes get in each other's way. With 8, bursts at a distance of 5 ms took half
+// as long again as with 32; over TLS 32 take longer, and still half as long as a
+// dial for everybody.
+const defaultDialsPerKey = 32
+
+// enoughFailures in a row, none open, are taken to be what every dial will meet.
+const enoughFailures = 8
 
 // defaultDials is what Config.MaxDials means when it is zero.
 const defaultDials = 256
@@ -96,7 +101,7 @@ type Config[K comparable, C any] struct {
 	MaxIdlePerKey, MaxIdle int
 
 	// MaxDialsPerKey and MaxDials limit how many dials run at once, for one key
-	// and in all. Zero: 8 and 256. Negative: no limit.
+	// and in all. Zero: 32 and 256. Negative: no limit.
 	MaxDialsPerKey, MaxDials int
 
 	// Eager dials for each waiter at once, as far as the limits allow. Without

@@ -23,17 +23,17 @@ func TestNewNamesTheFieldThatIsMissing(t *testing.T) {
 	}
 }
 
-func TestDialsPerKeyAreLimitedToEightByDefault(t *testing.T) {
+func TestDialsPerKeyAreLimitedTo32ByDefault(t *testing.T) {
 	for name, c := range map[string]struct{ limit, want int }{
-		"zero":     {0, 8},
+		"zero":     {0, 32},
 		"one":      {1, 1},
-		"negative": {-1, 30},
+		"negative": {-1, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, Config[string, *wire]{MaxDialsPerKey: c.limit}, func(r *rig) {
-				r.gets("a", 30)
+				r.gets("a", 40)
 				if got := len(r.dials()); got != c.want {
-					t.Errorf("dials for 30 waiters: got %d, want %d", got, c.want)
+					t.Errorf("dials for 40 waiters: got %d, want %d", got, c.want)
 				}
 			})
 		})

@@ -182,7 +182,7 @@ func (p *Pool[K, C]) failLocked(c *Conn[K, C], d *dial[K, C], f failure) {
 	if w != nil && w.number <= d.began {
 		p.answerLocked(w, nil, f.err)
 	}
-	if o.open == 0 && f.failsAll && o.failures >= min(p.cfg.MaxDialsPerKey, defaultDialsPerKey) {
+	if o.open == 0 && f.failsAll && o.failures >= min(p.cfg.MaxDialsPerKey, enoughFailures) {
 		p.failOldLocked(&o.undialed, d, f.err)
 	}
 }

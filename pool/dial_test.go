@@ -172,7 +172,7 @@ func TestATimeoutFailsOneWaiterWhileTheKeyHasAConnection(t *testing.T) {
 }
 
 func TestTheNextDialsStartAsSlotsBecomeKnown(t *testing.T) {
-	inBubble(t, Config[string, *wire]{}, func(r *rig) {
+	inBubble(t, Config[string, *wire]{MaxDialsPerKey: 8}, func(r *rig) {
 		gets := r.gets("a", 20)
 		calls := r.dials()
 		if len(calls) != 8 {

@@ -163,7 +163,7 @@ func (m *model) failed(c *mConn, err timeoutError) {
 				target = g
 			}
 		}
-		all := m.cfg.FailsAll != nil && none && m.failures[c.key] >= min(m.cfg.MaxDialsPerKey, defaultDialsPerKey)
+		all := m.cfg.FailsAll != nil && none && m.failures[c.key] >= min(m.cfg.MaxDialsPerKey, enoughFailures)
 		failing = slices.DeleteFunc(failing, func(g *mGet) bool {
 			return g != target && (!all || m.hasDial(g))
 		})

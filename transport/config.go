@@ -112,7 +112,7 @@ type Config struct {
 	// dialed at the same time; the other requests wait for the first
 	// connection that comes free or is dialed. A dial that takes longer than
 	// 300 ms, TLS and proxy included, counts no more, so that one that hangs
-	// holds nobody up. Zero: 8.
+	// holds nobody up. Zero: 32.
 	MaxDialsPerHost int
 
 	// MaxDials limits how many connections are being dialed at the same time in

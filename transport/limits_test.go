@@ -282,7 +282,8 @@ func TestMaxConnAgeLetsARunningExchangeFinish(t *testing.T) {
 }
 
 func TestMaxDialsPerHostLimitsDialsInProgress(t *testing.T) {
-	for _, c := range []struct{ config, want int }{{0, 8}, {3, 3}, {-1, many}} {
+	const many = 40
+	for _, c := range []struct{ config, want int }{{0, 32}, {3, 3}, {-1, many}} {
 		t.Run(fmt.Sprint(c.config), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, m *memory, tmpl *http.Transport) {
 				var now, most atomic.Int64

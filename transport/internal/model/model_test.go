@@ -83,24 +83,24 @@ func TestNetHTTPKeepsTwoOfABurst(t *testing.T) {
 func TestStayOpenKeepsWhatItDialed(t *testing.T) {
 	inBubble(t, model.StayOpen(), func(t *testing.T, g *rig) {
 		g.Dialed("a", 10*ms)
-		g.burst(20, "a", 10*ms, ms, kept)
-		g.want(t, 16, 0, "8 dials at a time; those that come after 10 ms serve all, and the second 8 are surplus")
-		g.burst(16, "a", 10*ms, 50*ms, kept)
-		g.want(t, 16, 0, "enough are idle")
-		g.burst(20, "a", 0, 50*ms, kept)
-		g.want(t, 20, 0, "four more at once")
+		g.burst(80, "a", 10*ms, ms, kept)
+		g.want(t, 64, 0, "32 dials at a time; those that come after 10 ms serve all, and the second 32 are surplus")
+		g.burst(64, "a", 10*ms, 50*ms, kept)
+		g.want(t, 64, 0, "enough are idle")
+		g.burst(70, "a", 0, 50*ms, kept)
+		g.want(t, 70, 0, "six more at once")
 		<-time.After(90 * time.Second)
-		g.want(t, 20, 20, "idle for 90 s")
+		g.want(t, 70, 70, "idle for 90 s")
 	})
 }
 
 func TestADialThatHangsHoldsNobodyUp(t *testing.T) {
 	inBubble(t, model.StayOpen(), func(t *testing.T, g *rig) {
 		g.Dialed("a", time.Minute)
-		g.send(9, "a", 2*time.Minute, ms, kept)
+		g.send(33, "a", 2*time.Minute, ms, kept)
 		<-time.After(70 * time.Second)
-		if c := g.Counts(time.Now()); c.Opened != 9 {
-			t.Errorf("%d opened after 70 s, want 9: the ninth dial begins after 300 ms, not after a minute", c.Opened)
+		if c := g.Counts(time.Now()); c.Opened != 33 {
+			t.Errorf("%d opened after 70 s, want 33: the last dial begins after 300 ms, not after a minute", c.Opened)
 		}
 		g.flying.Wait()
 	})

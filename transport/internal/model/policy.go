@@ -36,7 +36,7 @@ func NetHTTP() Policy {
 func StayOpen() Policy {
 	return Policy{
 		IdleTimeout: 90 * time.Second,
-		MaxDials:    8,
+		MaxDials:    32,
 		SlowDial:    300 * time.Millisecond,
 		Drain:       256 << 10,
 	}
