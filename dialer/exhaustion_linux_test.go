@@ -228,30 +228,3 @@ func checkPaired(t *testing.T, events []string, addr string, n int) {
 		t.Errorf("trace: got %q, want %q", events, want)
 	}
 }
-
-func BenchmarkDial(b *testing.B) {
-	addr := echo(b, "127.0.0.1:0")
-	netDialer := net.Dialer{}
-	ours := dialer.Dialer{}
-	bound := dialer.Dialer{Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")}
-	for _, by := range []struct {
-		name string
-		dial func(network, address string) (net.Conn, error)
-	}{
-		{"by=net", netDialer.Dial},
-		{"by=Dialer", ours.Dial},
-		{"by=Dialer/sources=3", bound.Dial},
-	} {
-		b.Run(by.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				c, err := by.dial("tcp", addr)
-				if err != nil {
-					b.Fatal(err)
-				}
-				c.(interface{ SetLinger(int) error }).SetLinger(0)
-				c.Close()
-			}
-		})
-	}
-}
