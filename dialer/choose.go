@@ -69,7 +69,7 @@ func (l *ledger) choose(ctx context.Context, q *ask) (*lease, outcome, error) {
 // chooseBy asks a Chooser, outside of the lock.
 func (l *ledger) chooseBy(ctx context.Context, q *ask) (*lease, outcome, error) {
 	now := l.lock()
-	from, o := l.candidatesLocked(q, now, nil)
+	from, o := l.candidatesLocked(q, now)
 	l.mu.Unlock()
 	if o != chosen {
 		return nil, o, nil
@@ -92,18 +92,35 @@ func (l *ledger) chooseLocked(q *ask, now time.Duration) (*lease, outcome) {
 	if len(q.from) == 0 {
 		return l.unboundLocked(q, now)
 	}
-	from, o := l.candidatesLocked(q, now, l.scratch[:0])
-	l.scratch = from[:0]
+	src, o := l.mostRoomLocked(q, now)
 	if o != chosen {
 		return nil, o
 	}
-	turn := l.turnLocked(q.dst)
-	i := mostRoom(from, *turn%len(from))
-	*turn = i + 1
-	if lease := l.takeLocked(q, from[i].Source, now); lease != nil {
+	if lease := l.takeLocked(q, src, now); lease != nil {
 		return lease, chosen
 	}
 	return nil, outOfPorts
+}
+
+// mostRoomLocked is the first of the sources with the most room, of the best tier
+// there is, from the one on whose turn it is.
+func (l *ledger) mostRoomLocked(q *ask, now time.Duration) (best netip.Addr, o outcome) {
+	d, turn := l.dests[q.dst], l.turnLocked(q.dst)
+	var t tiers
+	most, next := 0, *turn
+	for place, src := range q.from.inTurn(q.dst.Addr().Is6(), q.tried, q.key, *turn) {
+		a, v, its := l.judgeLocked(q, d, src, now)
+		room := a.roomLocked(v, q)
+		better, level := t.add(its)
+		if better || level && room > most {
+			best, most, next = src, room, place+1
+		}
+		if its == tierRoom && room == q.size {
+			break // nothing in use: no other has more room
+		}
+	}
+	*turn = next
+	return best, t.outcome()
 }
 
 // unboundLocked is chooseLocked where the kernel chooses the source.
@@ -115,54 +132,92 @@ func (l *ledger) unboundLocked(q *ask, now time.Duration) (*lease, outcome) {
 	return a.takeLocked(q, now), chosen
 }
 
-// candidatesLocked collects the sources of the best tier there is.
-func (l *ledger) candidatesLocked(q *ask, now time.Duration, into []Budget) ([]Budget, outcome) {
-	d := l.dests[q.dst]
-	best, out := tierOut, false
-	for src := range q.from.candidates(q.dst.Addr().Is6(), q.tried, q.key) {
-		b, t := l.judgeLocked(q, d, src, now)
-		out = out || t == tierOut
-		switch {
-		case t == tierOut, t > best:
-			continue
-		case t < best:
-			best, into = t, into[:0]
-		}
-		into = append(into, b)
-	}
-	switch {
-	case out && best >= tierAside:
-		return into, outOfPorts
-	case len(into) == 0:
-		return into, noneLeft
-	}
-	return into, chosen
+// tiers are those of the sources looked at so far.
+type tiers struct {
+	best tier
+	out  bool // some are out of ports
+	any  bool // some could be chosen
 }
 
-// judgeLocked says how well a source would do.
-func (l *ledger) judgeLocked(q *ask, d *dest, src netip.Addr, now time.Duration) (Budget, tier) {
+// add takes note of a source's tier, and says whether the source is better than
+// all before, or level with the best of them.
+func (t *tiers) add(its tier) (better, level bool) {
+	if its == tierOut {
+		t.out = true
+		return false, false
+	}
+	better, level = !t.any || its < t.best, t.any && its == t.best
+	if better {
+		t.best, t.any = its, true
+	}
+	return better, level
+}
+
+func (t *tiers) outcome() outcome {
+	switch {
+	case t.out && (!t.any || t.best >= tierAside):
+		return outOfPorts
+	case !t.any:
+		return noneLeft
+	}
+	return chosen
+}
+
+// candidatesLocked collects the sources of the best tier there is.
+func (l *ledger) candidatesLocked(q *ask, now time.Duration) ([]Budget, outcome) {
+	d := l.dests[q.dst]
+	var from []Budget
+	var t tiers
+	for src := range q.from.candidates(q.dst.Addr().Is6(), q.tried, q.key) {
+		a, v, its := l.judgeLocked(q, d, src, now)
+		better, level := t.add(its)
+		if better {
+			from = from[:0]
+		}
+		if !better && !level {
+			continue
+		}
+		b := Budget{Source: src, Destination: q.dst, Size: q.size}
+		if a != nil {
+			b = a.budgetLocked(v, now)
+		}
+		from = append(from, b)
+	}
+	return from, t.outcome()
+}
+
+// judgeLocked says how well a source would do, and finds its account and view, if
+// it has any.
+func (l *ledger) judgeLocked(q *ask, d *dest, src netip.Addr, now time.Duration) (*account, *view, tier) {
 	var a *account
 	if d != nil {
 		a = d.accounts[accountKey{src, q.explicit}]
 	}
 	if a == nil {
-		b := Budget{Source: src, Destination: q.dst, Size: q.size}
 		if l.aside[src].holds(now) {
-			return b, tierAside
+			return nil, nil, tierAside
 		}
-		return b, tierRoom
+		return nil, nil, tierRoom
 	}
 	v := a.viewLocked(q)
-	b := a.budgetLocked(v, now)
 	switch {
 	case a.asideLocked(now): // be it out of ports as well: nobody shall wait for one of those
-		return b, tierAside
+		return a, v, tierAside
 	case a.outLocked(now):
-		return b, tierOut
+		return a, v, tierOut
 	case a.fullLocked(v):
-		return b, tierFull
+		return a, v, tierFull
 	}
-	return b, tierRoom
+	return a, v, tierRoom
+}
+
+// roomLocked is how many ports are left for the ask on its view of the account,
+// which is nil while nothing is in use.
+func (a *account) roomLocked(v *view, q *ask) int {
+	if a == nil {
+		return q.size
+	}
+	return max(v.size-a.usedLocked(v), 0)
 }
 
 // takeLocked counts an attempt on the source.

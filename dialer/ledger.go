@@ -20,15 +20,13 @@ type ledger struct {
 
 	aside map[netip.Addr]*pause // sources that are no addresses of this host
 
-	scratch []Budget // of chooseLocked
-
 	waits   []wait             // TIME_WAITs of ours, in the order in which they end
 	waiting map[*dest]struct{} // destinations with waiters
 	tickets uint64             // handed to waiters, to tell who waits longer
 	wakes   []time.Duration    // for which a timer is set; the last one is the next
 
-	// turn says at which candidate the search for the next source begins, so
-	// that equals take turns. Destinations share it by hash: it would be too
+	// turn says at which place the search for the next source begins, so that
+	// equals take turns. Destinations share it by hash: it would be too
 	// much to remember for each, and is not worth it where two coincide.
 	turn [256]int
 	seed maphash.Seed

@@ -155,7 +155,7 @@ func (l *ledger) hopefulLocked(q *ask, now time.Duration) bool {
 		return !d.accountLocked(accountKey{}).asideLocked(now)
 	}
 	for src := range q.from.candidates(q.dst.Addr().Is6(), nil, q.key) {
-		if _, t := l.judgeLocked(q, d, src, now); t != tierAside {
+		if _, _, t := l.judgeLocked(q, d, src, now); t != tierAside {
 			return true
 		}
 	}

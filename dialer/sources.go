@@ -27,51 +27,83 @@ type sources []netip.Prefix
 // that the key always leads to.
 func (s sources) candidates(v6 bool, tried []netip.Addr, key string) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
-		for _, p := range s {
-			if p.Addr().Is6() != v6 {
-				continue
-			}
-			if p.IsSingleIP() {
-				if a := p.Addr(); !slices.Contains(tried, a) && !yield(a) {
-					return
-				}
-				continue
-			}
-			if !prefixLeft(p, tried) {
-				continue
-			}
-			for a := range prefixCandidates(p, len(tried), key) {
-				if !slices.Contains(tried, a) && !yield(a) {
-					return
-				}
+		for _, a := range s.inTurn(v6, tried, key, 0) {
+			if !yield(a) {
+				return
 			}
 		}
 	}
 }
 
-// prefixCandidates goes through the addresses of a prefix, of a large one through
-// some, which are other ones after each failure.
-func prefixCandidates(p netip.Prefix, failures int, key string) iter.Seq[netip.Addr] {
-	return func(yield func(netip.Addr) bool) {
-		n := hosts(p)
-		if n > maxListed {
+// inTurn goes through the candidates with their places, beginning at one of them
+// and coming to those before it last. A prefix that is gone through address by
+// address has a place for each, a larger one has a single place.
+func (s sources) inTurn(v6 bool, tried []netip.Addr, key string, start int) iter.Seq2[int, netip.Addr] {
+	return func(yield func(int, netip.Addr) bool) {
+		n := 0
+		for _, p := range s {
+			if p.Addr().Is6() == v6 {
+				n += places(p)
+			}
+		}
+		start %= max(n, 1)
+		_ = s.walk(v6, tried, key, start, n, yield) && s.walk(v6, tried, key, 0, start, yield)
+	}
+}
+
+// walk goes through the candidates from one place up to another, and reports
+// whether it was not stopped.
+func (s sources) walk(v6 bool, tried []netip.Addr, key string, from, to int, yield func(int, netip.Addr) bool) bool {
+	at := 0
+	for _, p := range s {
+		if p.Addr().Is6() != v6 {
+			continue
+		}
+		base, n := at, places(p)
+		at += n
+		first, end := max(from-base, 0), min(to-base, n)
+		if first >= end || !prefixLeft(p, tried) {
+			continue
+		}
+		for i, a := range prefixCandidates(p, first, end, len(tried), key) {
+			if !slices.Contains(tried, a) && !yield(base+i, a) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// places is how many addresses of a prefix are gone through one by one, 1 for all
+// of a large one.
+func places(p netip.Prefix) int {
+	if n := hosts(p); n <= maxListed {
+		return n
+	}
+	return 1
+}
+
+// prefixCandidates goes through the addresses of a prefix from one place up to
+// another, of a large one through some, which are other ones after each failure.
+func prefixCandidates(p netip.Prefix, first, end, failures int, key string) iter.Seq2[int, netip.Addr] {
+	return func(yield func(int, netip.Addr) bool) {
+		if hosts(p) > maxListed {
 			random, count := rand.Uint32, samples
 			if key != "" {
 				// One, and another one for each that failed.
 				random, count = keyed(key).Uint32, failures+1
 			}
 			for range count {
-				if !yield(randomHost(p, random)) {
+				if !yield(0, randomHost(p, random)) {
 					return
 				}
 			}
 			return
 		}
-		for a := firstHost(p); n > 0; n-- {
-			if !yield(a) {
+		for i := first; i < end; i++ {
+			if !yield(i, hostAt(p, i)) {
 				return
 			}
-			a = a.Next()
 		}
 	}
 }
@@ -131,11 +163,20 @@ func hosts(p netip.Prefix) int {
 // network and its broadcast, not a host.
 func hasEnds(p netip.Prefix) bool { return p.Addr().Is4() && p.Bits() < 31 }
 
-func firstHost(p netip.Prefix) netip.Addr {
+// hostAt is one of the hosts of a prefix of up to maxListed, which differ in their
+// last byte.
+func hostAt(p netip.Prefix, i int) netip.Addr {
 	if hasEnds(p) {
-		return p.Addr().Next()
+		i++
 	}
-	return p.Addr()
+	if p.Addr().Is4() {
+		a := p.Addr().As4()
+		a[3] += byte(i)
+		return netip.AddrFrom4(a)
+	}
+	a := p.Addr().As16()
+	a[15] += byte(i)
+	return netip.AddrFrom16(a)
 }
 
 // randomHost is a random address of a prefix with more than two.
