@@ -138,6 +138,9 @@ func (a *account) openedLocked(p uint16) {
 
 // resumeLocked ends the pause, first for who waits longest for a port.
 func (a *account) resumeLocked() {
+	if !a.paused.on() && !a.paused.counted && a.granted == 0 && len(a.dest.waiters) == 0 {
+		return // as nearly always, and the time need not be asked for
+	}
 	now := a.dest.ledger.now()
 	a.paused.clear()
 	if a.dest.serveLocked(a, now) {

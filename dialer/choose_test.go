@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -143,6 +144,32 @@ func TestPlacesAreGoneThroughFromAnyOfThem(t *testing.T) {
 		at := start % len(all)
 		if want := slices.Concat(all[at:], all[:at]); !slices.Equal(got, want) {
 			t.Errorf("from %d: got %q, want %q", start, got, want)
+		}
+	}
+}
+
+// BenchmarkChoose is what the ledger adds to a dial and its close.
+func BenchmarkChoose(b *testing.B) {
+	for name, from := range map[string]sources{
+		"sources=1":       list("10.0.0.1/32"),
+		"sources=3":       list("10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"),
+		"sources=16":      list("10.0.0.0/28", "10.1.0.0/31"),
+		"sources=254":     list("10.0.0.0/24"),
+		"sources=largeV4": list("10.0.0.0/8"),
+	} {
+		for _, held := range []int{0, 254} {
+			b.Run(fmt.Sprintf("%s/held=%d", name, held), func(b *testing.B) {
+				l := newLedger()
+				for range held {
+					l.from(destA, from).opened(1)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					lease := l.from(destA, from)
+					lease.opened(2)
+					lease.release(false)
+				}
+			})
 		}
 	}
 }

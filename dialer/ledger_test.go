@@ -158,20 +158,3 @@ func TestConnectionsOnTheSamePortAreCountedOneByOne(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkChoose(b *testing.B) {
-	for name, from := range map[string]sources{
-		"sources=1":       list("10.0.0.1/32"),
-		"sources=16":      list("10.0.0.0/28", "10.1.0.0/31"),
-		"sources=254":     list("10.0.0.0/24"),
-		"sources=largeV4": list("10.0.0.0/8"),
-	} {
-		b.Run(name, func(b *testing.B) {
-			l := newLedger()
-			b.ReportAllocs()
-			for b.Loop() {
-				l.from(destA, from).release(false)
-			}
-		})
-	}
-}
