@@ -91,6 +91,7 @@ func (c *Conn) Reset() error {
 		return c.TCPConn.Close()
 	}
 	lingerErr := c.setLingerLocked(0)
+	c.aborts = lingerErr == nil
 	c.endLocked(c.judgeLocked(c.closeLocked()))
 	c.mu.Unlock()
 	err := c.TCPConn.Close()

@@ -37,6 +37,7 @@ type Conn struct {
 	onClose func(CloseRecord)
 	linger  int  // seconds, as SetLinger was told last; only where the socket cannot be asked
 	closed  bool // Close or Reset was called
+	aborts  bool // Reset has set SO_LINGER to zero seconds: it need not be asked for
 	final   bool // the record is complete
 	record  CloseRecord
 	remains *remains // from Close to the end of the socket, where that is not the same

@@ -16,7 +16,7 @@ func (l *looker) lookAt(fd int) socket {
 	if !l.ask(fd) {
 		return socket{}
 	}
-	s := socket{known: true, state: tcpState(l.info.State), abort: lingerOf(fd) == 0}
+	s := socket{known: true, state: tcpState(l.info.State), abort: l.aborts || lingerOf(fd) == 0}
 	switch {
 	case s.state == tcpClose:
 		s.failed = poll(fd)&unix.POLLERR != 0

@@ -42,7 +42,7 @@ func (s socket) resettable() bool {
 func (c *Conn) lookLocked(raw syscall.RawConn) socket {
 	l := lookers.Get().(*looker)
 	defer lookers.Put(l)
-	l.mode, l.read, l.found = c.mode, c.read.Load(), socket{}
+	l.mode, l.aborts, l.read, l.found = c.mode, c.aborts, c.read.Load(), socket{}
 	raw.Control(l.run)
 	return l.found
 }
@@ -50,11 +50,12 @@ func (c *Conn) lookLocked(raw syscall.RawConn) socket {
 // looker carries the answer out of the function that RawConn.Control calls. It is
 // kept between calls because that function would be allocated for each.
 type looker struct {
-	mode  CloseMode
-	read  int64 // what of the peer's was read, as far as the Conn knows
-	found socket
-	run   func(fd uintptr)
-	info  tcpInfo
+	mode   CloseMode
+	aborts bool
+	read   int64 // what of the peer's was read, as far as the Conn knows
+	found  socket
+	run    func(fd uintptr)
+	info   tcpInfo
 }
 
 var lookers = sync.Pool{New: func() any {
