@@ -204,8 +204,11 @@ func (dl *dialing) run(ctx context.Context, address string) (*net.TCPConn, error
 		dl.mu.Lock()
 		defer dl.mu.Unlock()
 		for _, a := range dl.attempts {
-			if dl.literal && a.outcome == chosen {
+			switch {
+			case dl.literal && a.outcome == chosen:
 				a.fail(err)
+			case dl.literal && a.err == nil:
+				a.err = err // of control, which found that there is no port any more
 			}
 			a.end()
 		}
