@@ -65,7 +65,7 @@ func (h *history) step(q ask) {
 		h.leases[i].release(h.rand.IntN(4) == 0)
 		h.leases = slices.Delete(h.leases, i, i+1)
 	}
-	time.Sleep(time.Duration(h.rand.IntN(200)) * time.Millisecond)
+	<-time.After(time.Duration(h.rand.IntN(200)) * time.Millisecond)
 }
 
 func (h *history) happen(lease *lease) {

@@ -6,13 +6,15 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/stayopen-go/stayopen/internal/checks/mustrun"
 )
 
 // Between the choice and the socket another dial is told that there is no port:
 // that is no reason to fail for one that may wait.
 func TestDialWaitsIfTheLastPortIsGoneWhenItsSocketIsMade(t *testing.T) {
 	if !bindsInControl {
-		t.Skip("there is no choice in Control on this system")
+		mustrun.Skipf(t, "there is no choice in Control on this system")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
