@@ -33,7 +33,7 @@ func TestMostRoomChoosesAmongThoseThatAChooserIsShown(t *testing.T) {
 				for range 800 {
 					h.step(q)
 				}
-				time.Sleep(2 * timeWaitTime) // the timers end with the bubble
+				<-time.After(2 * timeWaitTime) // the timers end with the bubble
 			})
 		})
 	}
