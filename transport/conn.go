@@ -127,7 +127,7 @@ func (c *conn) fresh(lease *connLease) bool {
 func (c *conn) move(entry *connEntry) {
 	c.entry.Store(entry)
 	if c.wire.closed.Load() { // and it may have been the old one that was told
-		entry.Gone()
+		entry.Lost(pool.Reason(c.why()))
 	}
 }
 
