@@ -62,11 +62,11 @@ type OriginStats struct {
 func (t *Transport) Origins() iter.Seq[OriginStats] {
 	return func(yield func(OriginStats) bool) {
 		var sum OriginStats
-		seen := make(map[*tally]struct{})
+		seen := make(map[origin]struct{}) // by origin: its tally may come meanwhile
 		for o, now := range t.pool.All() {
+			seen[o] = struct{}{}
 			var s OriginStats
 			if known, ok := t.tallies.byOrigin.Load(o); ok {
-				seen[known.(*tally)] = struct{}{}
 				s = known.(*tally).stats()
 			}
 			s.name(o)
@@ -78,7 +78,7 @@ func (t *Transport) Origins() iter.Seq[OriginStats] {
 		}
 		stop := false
 		t.tallies.byOrigin.Range(func(o, known any) bool {
-			if _, ok := seen[known.(*tally)]; ok {
+			if _, ok := seen[o.(origin)]; ok {
 				return true
 			}
 			s := known.(*tally).stats()

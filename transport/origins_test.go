@@ -1,13 +1,16 @@
 package transport_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -199,5 +202,34 @@ func TestALoopOverTheOriginsHoldsNoRequestUp(t *testing.T) {
 		if loops != 1 {
 			t.Errorf("got %d origins, want 1", loops)
 		}
+	})
+}
+
+func TestAnOriginWhoseFirstDialBeginsDuringTheLoopIsThereOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := map[string]chan error{"first.example:80": make(chan error, 1), "second.example:80": make(chan error, 1)}
+		dial := func(_ context.Context, _, addr string) (net.Conn, error) { return nil, <-answers[addr] }
+		tr := newTransport(t, transport.Config{Template: &http.Transport{DialContext: dial}, MaxDials: 1})
+		defer tr.Close()
+		get := func(url string) {
+			req, _ := http.NewRequest(http.MethodGet, url, nil)
+			tr.RoundTrip(req)
+		}
+		go get("http://first.example/") // ends with its answer, as does the other
+		synctest.Wait()
+		go get("http://second.example/")
+		synctest.Wait()
+		times := make(map[string]int)
+		for s := range tr.Origins() {
+			if times[s.Host]++; s.Host == "second.example:80" && times[s.Host] == 1 {
+				answers["first.example:80"] <- syscall.ECONNREFUSED
+				synctest.Wait()
+			}
+		}
+		if times["second.example:80"] != 1 {
+			t.Errorf("got each origin so often: %v, want it once", times)
+		}
+		answers["second.example:80"] <- syscall.ECONNREFUSED
+		synctest.Wait()
 	})
 }
