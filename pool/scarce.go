@@ -45,7 +45,8 @@ func (p *Pool[K, C]) dialPatiently(ctx context.Context, c *Conn[K, C]) (value C,
 			return value, slots, err
 		}
 		p.mu.Lock()
-		c.slotsSet = false
+		// What was said of a connection that came to nothing is not said of the next.
+		c.slotsSet, c.gone, c.lost = false, false, ""
 		c.dialed = p.now().mono
 		p.mu.Unlock()
 	}

@@ -100,3 +100,20 @@ func TestEvictIdleReturnsWhenTheConnectionsAreClosed(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatATryThatFailedSaidOfItsConnectionDoesNotHoldForTheNext(t *testing.T) {
+	scarce := func(err error) bool { return errors.Is(err, syscall.EMFILE) }
+	inBubble(t, Config[string, *wire]{Scarce: scarce}, func(r *rig) {
+		r.open("a", 1)
+		g := r.get("b")
+		c := r.oneDial()
+		c.pc.Gone()
+		c.fail(syscall.EMFILE)
+		w := r.oneDial().succeed(1)
+		g.leased().Release()
+		r.wantStats(Stats{Open: 1, Idle: 1})
+		if got := r.get("b").leased(); got.Value() != w {
+			t.Errorf("got %v, want %v", got.Value(), w)
+		}
+	})
+}
