@@ -65,7 +65,7 @@ type lesson struct {
 	exchanges streak
 
 	idleLimit, exchangeLimit atomic.Int64 // what limits returns
-	expiries                 atomic.Uint64
+	expiries, reached        atomic.Uint64
 }
 
 // closed notes that the peer has closed a connection, without having said so,
@@ -75,6 +75,7 @@ func (l *lesson) closed(at time.Time, idle time.Duration, exchanges int) {
 	defer l.mu.Unlock()
 	if idle >= oneMoment {
 		l.idle.add(at, int64(idle), idleTolerance)
+		l.outlivedLocked(idle, exchanges)
 	} else {
 		// What ends together with a connection that was used just now did not end
 		// for being idle: restarts at even distances would look like that.
@@ -94,10 +95,15 @@ func (l *lesson) outlived(idle time.Duration, exchanges int) {
 	if known := time.Duration(l.idle.agreed); known > 0 && idle > known+known/10 {
 		l.idle = streak{}
 	}
+	l.outlivedLocked(idle, exchanges)
+	l.publishLocked()
+}
+
+// outlivedLocked forgets a limit of exchanges that this refutes.
+func (l *lesson) outlivedLocked(idle time.Duration, exchanges int) {
 	if known := int(l.exchanges.agreed); known > 0 && (exchanges > known || exchanges == known && idle >= oneMoment) {
 		l.exchanges = streak{}
 	}
-	l.publishLocked()
 }
 
 func (l *lesson) publishLocked() {
@@ -115,6 +121,10 @@ func (l *lesson) limits() (idle time.Duration, exchanges int) {
 // left open, without being used, to see what the peer does: closed then says that
 // the limit stands, and outlived that it does not. One connection in 20 is.
 func (l *lesson) test() bool { return l.expiries.Add(1)%testEvery == 0 }
+
+// testExchanges is test for the limit of exchanges. It counts apart: one counter
+// for both could meet the same of a connection's responses every time.
+func (l *lesson) testExchanges() bool { return l.reached.Add(1)%testEvery == 0 }
 
 // beforeEnd is how long a connection is used that its peer was seen to close
 // after age: a tenth less, within which the ages agreed. That is between 250 ms,

@@ -17,7 +17,11 @@ type lifetime struct {
 	began     atomic.Int64 // when the one that runs began, in Unix nanoseconds
 	before    atomic.Int64 // how long it had been idle then
 	announced atomic.Bool  // the peer has said when it will close: there is nothing to learn
+	testing   bool         // it is to reach the learned limit of exchanges and stay open, see lesson.test
 }
+
+// unused has a connection stay open until IdleConnTimeout without being used.
+const unused = time.Duration(-1)
 
 // heard takes in what a response says of the connection's future, and tells the
 // pool how long it may be used from now on.
@@ -37,21 +41,29 @@ func (c *conn) heard(resp *http.Response) {
 	}
 	entry := c.entry.Load()
 	// Now and then what was only learned is put to the test.
-	test := (idle > 0 || exchanges > 0) && l.lesson.test()
 	if offer := leastOf(said.idle, idle); offer > 0 {
 		keep := time.Duration(0)
-		if test && said.idle == 0 {
-			keep = -1 // until IdleConnTimeout, without being used
+		if said.idle == 0 && l.lesson.test() {
+			keep = unused
 		}
 		entry.SetIdleLimit(offer, keep)
 	}
 	left := said.requests
-	if exchanges > 0 && !test {
-		left = leastOf(left, max(exchanges-int(n), 1))
-		if int(n) >= exchanges {
-			entry.SetLeasesLeft(0)
-			return
-		}
+	switch rest := exchanges - int(n); {
+	case exchanges == 0:
+	case rest < 0:
+		l.lesson.outlived(0, int(n))
+	case rest == 0 && l.testing:
+		entry.SetIdleLimit(1, unused) // its place is free for another
+		entry.SetSlots(0)             // nor has it one for who waits already
+	case rest == 0:
+		left = 0
+		entry.SetLeasesLeft(0)
+	case rest == 1 && said.requests == 0 && l.lesson.testExchanges():
+		l.testing = true
+		left = 2 // the next one is not told that it is the last
+	default:
+		left = leastOf(left, rest)
 	}
 	if left > 0 {
 		entry.SetLeasesLeft(left)
