@@ -66,6 +66,10 @@ func (c *conn) heard(resp *http.Response) {
 		left = leastOf(left, rest)
 	}
 	if left > 0 {
+		// What is said here takes the place of the pool's own count.
+		if most := c.t.maxRequests; most > 0 {
+			left = min(left, max(most-int(n), 0))
+		}
 		entry.SetLeasesLeft(left)
 	}
 }

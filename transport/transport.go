@@ -42,6 +42,7 @@ type Transport struct {
 
 	closePolicy ClosePolicy // resolved
 	maxAge      time.Duration
+	maxRequests int // on one connection; zero or negative: no limit
 	farewells   farewells
 
 	proxy                 func(*http.Request) (*url.URL, error)
@@ -95,6 +96,7 @@ func New(cfg Config) (*Transport, error) {
 		engines:               newEngines(clone),
 		closePolicy:           cfg.ClosePolicy.resolve(),
 		maxAge:                max(cfg.MaxConnAge, 0),
+		maxRequests:           cfg.MaxRequestsPerConn,
 		nearby:                newNeighbors(),
 		journal:               newJournal(cfg.Logger),
 		compare:               newComparison(cfg.CompareDefault),
