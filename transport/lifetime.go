@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/stayopen-go/stayopen/pool"
 )
 
 // lifetime is what an HTTP/1 connection knows of its own end: what the peer has
@@ -108,9 +110,18 @@ func (l *lifetime) ended(why reason) {
 	case since == 0:
 	case why == reasonPeer:
 		l.lesson.closed(time.Now(), l.idleFor(since), int(l.exchanges.Load()))
-	case why == reasonIdle:
+	case why.ofIdle():
 		l.lesson.outlived(l.idleFor(since), int(l.exchanges.Load()))
 	}
+}
+
+// ofIdle reports whether the pool has closed what was idle and in good order.
+func (r reason) ofIdle() bool {
+	switch pool.Reason(r) {
+	case pool.IdleTimeout, pool.MaxAge, pool.IdleLimit, pool.Surplus, pool.Evicted, pool.CloseIdle:
+		return true
+	}
+	return false
 }
 
 // crossed is how long a connection had been idle that the peer has closed during

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stayopen-go/stayopen/pool"
 )
 
 // limited is a transport that has learned wrongly that a server ends connections
@@ -99,5 +101,23 @@ func TestAConnectionThatTestsARequestLimitIsNotGivenToWhoWaits(t *testing.T) {
 	wg.Wait()
 	if n := r.most(); n > limit {
 		t.Errorf("a connection has served %d requests, want %d at most", n, limit)
+	}
+}
+
+func TestALimitIsRefutedByWhateverEndsAConnectionHereThatOutlivedIt(t *testing.T) {
+	for why, want := range map[reason]int{
+		reasonIdle: 0, reason(pool.Surplus): 0, reason(pool.Evicted): 0, reason(pool.IdleLimit): 0, reason(pool.MaxAge): 0,
+		reasonUnasked: 3, reasonBroken: 3, // those may be the peer's end
+	} {
+		l := lifetime{lesson: new(lesson)}
+		for i := range closesToLearn {
+			l.lesson.closed(time.Now().Add(time.Duration(i)*time.Minute), 0, 3)
+		}
+		l.exchanges.Store(3)
+		l.idleSince.Store(time.Now().Add(-2 * oneMoment).UnixNano())
+		l.ended(why)
+		if _, got := l.lesson.limits(); got != want {
+			t.Errorf("%s: the limit is %d, want %d", why, got, want)
+		}
 	}
 }
