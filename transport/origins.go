@@ -90,7 +90,9 @@ func (t *Transport) Origins() iter.Seq[OriginStats] {
 		if stop || !t.tallies.forgotten.Load() {
 			return
 		}
-		if rest := t.total().without(sum); rest != (OriginStats{}) {
+		rest := t.total().without(sum)
+		rest.at(pool.Stats{}) // what is there now has come meanwhile
+		if rest != (OriginStats{}) {
 			yield(rest)
 		}
 	}

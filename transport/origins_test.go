@@ -247,3 +247,29 @@ func TestAnOriginWhoseFirstDialBeginsDuringTheLoopIsThereOnce(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestWhatComesDuringTheLoopIsNotShownAsOpenWhereOriginsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		s, template := m.serve(t, "h1", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		defer s.Close()
+		tr := newTransport(t, transport.Config{Template: template})
+		defer tr.Close()
+		for i := range 1100 {
+			send(t, tr, fmt.Sprintf("http://host-%d.example/", i))
+		}
+		tr.CloseIdleConnections()
+		synctest.Wait()
+		send(t, tr, "http://host-0.example/")
+		late := false
+		for s := range tr.Origins() {
+			if !late {
+				late = true
+				send(t, tr, "http://late.example/")
+			}
+			if s.Scheme == "" && s.Open+s.Idle+s.Active+s.Dialing+s.Waiting != 0 {
+				t.Errorf("origins that are forgotten: got %+v, want nothing that is there now", s)
+			}
+		}
+	})
+}
