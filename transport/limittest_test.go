@@ -84,10 +84,11 @@ func TestALearnedRequestLimitThatIsNoneIsForgotten(t *testing.T) {
 	if n := r.most(); n > limit && r.limit() > 0 {
 		t.Errorf("a connection has served %d requests, want %d at most", n, limit)
 	}
-	for end := time.Now().Add(20 * time.Second); r.limit() > 0; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); r.limit() > 0; {
 		if time.Now().After(end) {
 			t.Fatalf("after %d connections that no limit has ended: it is still %d", testEvery, r.limit())
 		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
 
