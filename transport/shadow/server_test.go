@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func serve(t testing.TB, mode string, h http.HandlerFunc) *server {
 		h(w, r)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // surplus dials end in handshakes
-	s.Listener = countingListener{s.Listener, &s.accepts}
+	s.Listener = countingListener{aside(t, s.Listener), &s.accepts}
 	switch mode {
 	case "h1":
 		s.Start()
@@ -44,6 +46,22 @@ func serve(t testing.TB, mode string, h http.HandlerFunc) *server {
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+// aside moves the listener to an address of its own where the system has more than
+// one on loopback: a client of another test, whose server was at the same port
+// before, would be counted as well.
+func aside(t testing.TB, l net.Listener) net.Listener {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return l
+	}
+	own, err := net.Listen("tcp", "127.83.79.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return own
 }
 
 type countingListener struct {
@@ -141,4 +159,14 @@ func wait(t *testing.T, what func() bool, otherwise func() string) {
 		case <-tick.C:
 		}
 	}
+}
+
+// named is the server's URL with a name that a template's dial function knows.
+func (s *server) named() string {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		panic(err)
+	}
+	u.Host = "example.com:" + u.Port()
+	return u.String()
 }

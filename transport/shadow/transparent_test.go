@@ -56,7 +56,7 @@ func TestTheResponseIsTheTransportsOwn(t *testing.T) {
 func TestTheResponseNamesTheCallersRequest(t *testing.T) {
 	for _, mode := range []string{"h1", "h2"} {
 		s := serve(t, mode, waiting)
-		req := request(t, strings.Replace(s.URL, "127.0.0.1", "example.com", 1))
+		req := request(t, s.named())
 		resp, err := watch(t, s.likeDefault(t)).RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func TestTheRequestsOwnTraceIsCalledToo(t *testing.T) {
 				ConnectDone:          func(string, string, error) { count("done") },
 				WroteHeaders:         func() { count("headers") },
 			})
-			resp, err := rt.RoundTrip(request(t, strings.Replace(s.URL, "127.0.0.1", "example.com", 1)).WithContext(ctx))
+			resp, err := rt.RoundTrip(request(t, s.named()).WithContext(ctx))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +171,7 @@ func TestTrailersComeThrough(t *testing.T) {
 			io.WriteString(w, "hello")
 			w.Header().Set("After", "all")
 		})
-		resp, err := watch(t, s.likeDefault(t)).RoundTrip(request(t, strings.Replace(s.URL, "127.0.0.1", "example.com", 1)))
+		resp, err := watch(t, s.likeDefault(t)).RoundTrip(request(t, s.named()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestClientTimeoutsEndRequestsAndBodies(t *testing.T) {
 			})
 			sh := watch(t, s.likeDefault(t))
 			client := &http.Client{Transport: sh, Timeout: 50 * time.Millisecond}
-			resp, err := client.Get(strings.Replace(s.URL, "127.0.0.1", "example.com", 1) + path)
+			resp, err := client.Get(s.named() + path)
 			if err == nil {
 				_, err = io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
