@@ -7,16 +7,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stayopen-go/stayopen/dialer"
-	"github.com/stayopen-go/stayopen/internal/checks/mustrun"
 )
 
 const (
@@ -32,7 +28,9 @@ const (
 // It works in a network namespace of its own, with a range of 16,000 ports.
 func BenchmarkConnectAsTheRangeFills(b *testing.B) {
 	needFiles(b, fillPorts+1000)
-	ownNamespace(b, fmt.Sprint(20000, 20000+fillPorts-1))
+	if !inNamespace(b, fmt.Sprint(20000, 20000+fillPorts-1)) {
+		return
+	}
 	theirs := &filling{addr: startFillServer(b, "127.0.0.1:10001"), dial: new(net.Dialer).Dial}
 	ours := &filling{addr: startFillServer(b, "127.0.0.1:10002"), dial: (&dialer.Dialer{Sources: prefixes("127.0.0.1/32")}).Dial}
 	for b.Loop() {
@@ -66,7 +64,7 @@ func (f *filling) measure(b *testing.B) {
 		for len(f.open) < fillPorts*percent/100 {
 			f.open = append(f.open, f.dialed(b))
 		}
-		for range 101 {
+		for range 501 {
 			start := time.Now()
 			c := f.dialed(b)
 			f.times[i] = append(f.times[i], time.Since(start))
@@ -85,22 +83,6 @@ func (f *filling) dialed(b *testing.B) net.Conn {
 
 func (f *filling) medians(step int) time.Duration {
 	return slices.Sorted(slices.Values(f.times[step]))[len(f.times[step])/2].Round(100 * time.Nanosecond)
-}
-
-// ownNamespace puts the goroutine, and what it starts, into a new network
-// namespace with loopback alone. Its thread ends with it.
-func ownNamespace(tb testing.TB, portRange string) {
-	tb.Helper()
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		mustrun.Skipf(tb, "this makes a network namespace: %v", err)
-	}
-	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		mustrun.Skipf(tb, "this sets up a network namespace with the command ip of iproute2: %v: %s", err, out)
-	}
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte(portRange), 0); err != nil {
-		tb.Fatal(err)
-	}
 }
 
 // startFillServer starts a server in a process of its own: together with its
