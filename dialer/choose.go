@@ -259,8 +259,11 @@ func (l *ledger) refuse(q *ask, err error) {
 
 // freed notes that a connection whose source the kernel chose is closed.
 func (l *ledger) freed(peer net.Addr) {
+	if l.refused.Load() == 0 {
+		return
+	}
 	tcp, ok := peer.(*net.TCPAddr)
-	if !ok || l.refused.Load() == 0 {
+	if !ok {
 		return
 	}
 	dst := tcp.AddrPort()

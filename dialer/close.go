@@ -91,7 +91,6 @@ func (c *Conn) Reset() error {
 		return c.TCPConn.Close()
 	}
 	lingerErr := c.setLingerLocked(0)
-	c.aborts = lingerErr == nil
 	c.endLocked(c.judgeLocked(c.closeLocked()))
 	c.mu.Unlock()
 	err := c.TCPConn.Close()
@@ -118,10 +117,10 @@ func (c *Conn) endLocked(r CloseRecord) {
 
 // ended is called once, when the socket is closed and the record final.
 func (c *Conn) ended() {
-	c.giveBack()
 	c.mu.Lock()
 	f, record := c.onClose, c.record
 	c.mu.Unlock()
+	c.giveBack(record)
 	if f != nil {
 		f(record)
 	}
@@ -129,8 +128,7 @@ func (c *Conn) ended() {
 
 // giveBack ends the connection's count on its source, or in its Listener. The
 // port is free, or in TIME_WAIT, from now on.
-func (c *Conn) giveBack() {
-	record, _ := c.CloseRecord()
+func (c *Conn) giveBack(record CloseRecord) {
 	if c.lease != nil {
 		c.lease.release(record.TimeWait)
 		c.dropped.Stop()

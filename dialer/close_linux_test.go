@@ -92,7 +92,18 @@ var (
 		{"the peer's FIN is here", func(e ends) { e.peerCloses() }, peerFirst},
 		{"the peer's FIN was read", func(e ends) { e.peerCloses(); e.reads(io.EOF) }, peerFirst},
 		{"SO_LINGER 0", func(e ends) { e.must(e.client.SetLinger(0)) }, weReset},
-		{"SO_LINGER 0 set past the Conn", func(e ends) { e.must(e.client.TCPConn.SetLinger(0)) }, weReset},
+		{"SO_LINGER 0 set past the Conn", func(e ends) { e.must(e.client.NetConn().(*net.TCPConn).SetLinger(0)) }, weReset},
+		{"SO_LINGER 0 set on its descriptor", func(e ends) {
+			raw, err := e.client.SyscallConn()
+			e.must(err)
+			e.must(raw.Control(func(fd uintptr) {
+				e.must(unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+			}))
+		}, weReset},
+		{"SO_LINGER 0 taken back past the Conn", func(e ends) {
+			e.must(e.client.SetLinger(0))
+			e.must(e.client.NetConn().(*net.TCPConn).SetLinger(-1))
+		}, weFirst},
 		{"SO_LINGER 0 taken back", func(e ends) { e.must(e.client.SetLinger(0)); e.must(e.client.SetLinger(-1)) }, weFirst},
 		{"Reset", func(e ends) { e.must(e.client.Reset()) }, weReset},
 		{"Reset after the peer's FIN", func(e ends) { e.peerCloses(); e.must(e.client.Reset()) }, peerReset},

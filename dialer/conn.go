@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,8 @@ import (
 // concurrent use.
 //
 // What is done to the connection past the methods of Conn, through NetConn, File
-// or SyscallConn, is not counted and may not show in the record.
+// or SyscallConn, is not counted and may not show in the record; SO_LINGER does
+// show. The embedded field is not for use of its own: NetConn returns it.
 type Conn struct {
 	*net.TCPConn
 
@@ -28,6 +30,7 @@ type Conn struct {
 	opened  time.Time
 
 	read, written atomic.Int64
+	lent          atomic.Bool // the socket is in other hands, too, which may set SO_LINGER
 	broken        atomic.Bool // a Read met an error that ended the connection, and took it out of the socket
 
 	// mu guards the rest. Under it only system calls are made that do not wait.
@@ -35,9 +38,8 @@ type Conn struct {
 	fin     finOrder
 	mode    CloseMode
 	onClose func(CloseRecord)
-	linger  int  // seconds, as SetLinger was told last; only where the socket cannot be asked
+	linger  int  // seconds, as SetLinger was told last, negative if it is off; true unless lent
 	closed  bool // Close or Reset was called
-	aborts  bool // Reset has set SO_LINGER to zero seconds: it need not be asked for
 	final   bool // the record is complete
 	record  CloseRecord
 	remains *remains // from Close to the end of the socket, where that is not the same
@@ -46,7 +48,11 @@ type Conn struct {
 // Wrap makes a Conn of a TCP connection that something else dialed or accepted.
 // It counts from here on. From now on the connection should be used through the
 // Conn only.
-func Wrap(c *net.TCPConn) *Conn { return newConn(c, nil, nil) }
+func Wrap(c *net.TCPConn) *Conn {
+	w := newConn(c, nil, nil)
+	w.lent.Store(true)
+	return w
+}
 
 // newConn makes a Conn. raw is tc's, if it is at hand.
 func newConn(tc *net.TCPConn, raw syscall.RawConn, l *lease) *Conn {
@@ -63,7 +69,22 @@ func newConn(tc *net.TCPConn, raw syscall.RawConn, l *lease) *Conn {
 }
 
 // NetConn returns the *net.TCPConn beneath.
-func (c *Conn) NetConn() net.Conn { return c.TCPConn }
+func (c *Conn) NetConn() net.Conn {
+	c.lent.Store(true)
+	return c.TCPConn
+}
+
+// SyscallConn is net.TCPConn's.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	c.lent.Store(true)
+	return c.TCPConn.SyscallConn()
+}
+
+// File is net.TCPConn's: it returns a copy of the descriptor.
+func (c *Conn) File() (*os.File, error) {
+	c.lent.Store(true)
+	return c.TCPConn.File()
+}
 
 // Source returns the local address that Dialer.Sources bound the connection to,
 // and the zero Addr if they did not.

@@ -175,23 +175,13 @@ func (d *Dialer) dialTCP(ctx context.Context, network, address string) (*Conn, e
 	}
 	dl := d.newDialing(ctx, network)
 	defer dl.leave()
-	if dst, ok := literal(network, address); ok {
+	if dst, ok := dl.parse(address); ok {
 		dl.literal = true
 		dl.newAttempt(&dl.one, address, dst)
 	}
 	c, err := dl.dial(ctx, address)
 	dl.over = true
 	return c, err
-}
-
-// literal parses an address that needs no resolver and is of the network's
-// family: then there is one attempt.
-func literal(network, address string) (netip.AddrPort, bool) {
-	dst, err := netip.ParseAddrPort(address)
-	if err != nil || dst.Addr().Is4In6() {
-		return netip.AddrPort{}, false
-	}
-	return dst, network == "tcp" || (network == "tcp4") == dst.Addr().Is4()
 }
 
 func isTCP(network string) bool {

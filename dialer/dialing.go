@@ -26,7 +26,8 @@ type dialing struct {
 	arm     bool    // sockets may be closed inside net: they must leave no TIME_WAIT
 	from    sources // to dial from
 	srcErr  error   // of Interfaces
-	key     string  // the sticky key
+	space   *portSpace
+	key     string // the sticky key
 	pinned  [1]netip.Prefix
 	ticket  uint64 // how long it has waited for a port, compared with others
 	over    bool   // the dial has returned, not panicked
@@ -37,6 +38,8 @@ type dialing struct {
 	attempts []*attempt // in the order in which net.Dialer took them up
 	settled  bool       // the dial has a connection, or has panicked
 	one      attempt    // the first, with a literal address
+
+	parsed parsed // the literal address that was dialed last; it is often the same
 }
 
 // dialings holds those of literal addresses, with which nothing is left running,
@@ -52,7 +55,11 @@ func (d *Dialer) newDialing(ctx context.Context, network string) *dialing {
 	dl := dialings.Get().(*dialing)
 	control := dl.net.ControlContext
 	dl.dialer, dl.network, dl.net = d, network, d.netDialer()
+	if setsKeepAlive {
+		dl.net.KeepAlive, dl.net.KeepAliveConfig = -1, net.KeepAliveConfig{}
+	}
 	dl.net.ControlContext = control
+	dl.space = ephemeralPorts()
 	dl.sources(ctx)
 	return dl
 }
@@ -80,7 +87,7 @@ func (dl *dialing) leave() {
 // recycle is for a dialing of which nothing is left.
 func (dl *dialing) recycle() {
 	run, control, tried, attempts := dl.one.setup.run, dl.net.ControlContext, dl.one.tried[:0], dl.attempts[:0]
-	*dl = dialing{attempts: attempts}
+	*dl = dialing{attempts: attempts, parsed: dl.parsed}
 	dl.net.ControlContext = control
 	dl.one.setup.run, dl.one.tried = run, tried
 	dialings.Put(dl)
@@ -119,7 +126,7 @@ func (dl *dialing) newAttempt(a *attempt, address string, dst netip.AddrPort) {
 		chooser:  plain(d.Chooser),
 		ports:    d.PortRange,
 		explicit: d.ExplicitPorts,
-		size:     sizeOf(d.PortRange, d.ExplicitPorts),
+		size:     dl.space.sizeOf(d.PortRange, d.ExplicitPorts),
 		key:      dl.key,
 		tried:    a.tried,
 	}
@@ -331,12 +338,21 @@ func (dl *dialing) connectDone(_, address string, err error) {
 
 // won hands the connection out, with the linger time that the user gave it.
 func (dl *dialing) won(tc *net.TCPConn) (*Conn, error) {
-	l, raw, linger := dl.settle(tc)
+	a := &dl.one
+	l, raw, linger := a.lease, a.raw, a.setup.linger
+	if dl.literal {
+		a.lease = nil
+	} else {
+		l, raw, linger = dl.settle(tc)
+	}
 	l.opened(uint16(tc.LocalAddr().(*net.TCPAddr).Port))
 	if l != nil && !l.src.IsValid() {
 		l = nil
 	}
 	c := newConn(tc, raw, l)
+	if dl.dialer.hasControl() {
+		c.lent.Store(true)
+	}
 	if !dl.arm {
 		return c, nil
 	}

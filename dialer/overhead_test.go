@@ -12,26 +12,43 @@ import (
 // BenchmarkDialOverhead compares a dial and its close with net.Dialer's, in turns:
 //
 //	go test -run '^$' -bench DialOverhead -v ./dialer
+//
+// With server=busy a server accepts each connection at once, which has the dial
+// wake it more or less often. With server=asleep the connections are accepted
+// between the dials, so that those alone are measured.
 func BenchmarkDialOverhead(b *testing.B) {
 	for name, d := range map[string]*dialer.Dialer{
 		"sources=0": {},
 		"sources=3": {Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")},
 	} {
-		b.Run(name, func(b *testing.B) {
-			addr := sink(b, "127.0.0.1:0")
-			ours, theirs := dials(b, d.Dial, addr), dials(b, new(net.Dialer).Dial, addr)
-			var ratios []float64
-			for b.Loop() {
-				for range 20 {
-					ratios = append(ratios, pairOf(ours, theirs))
+		b.Run(name+"/server=busy", func(b *testing.B) { overhead(b, d, sink(b, "127.0.0.1:0"), func(int) {}) })
+		b.Run(name+"/server=asleep", func(b *testing.B) {
+			l := listen(b, "127.0.0.1:0")
+			overhead(b, d, l.Addr().String(), func(n int) {
+				for range n {
+					c, err := l.Accept()
+					if err != nil {
+						b.Fatal(err)
+					}
+					c.Close()
 				}
-			}
-			slices.Sort(ratios)
-			at := func(share float64) float64 { return ratios[int(share*float64(len(ratios)-1))] }
-			b.Logf("%d pairs: median ratio %.3f, quartiles %.3f and %.3f, extremes %.3f and %.3f", len(ratios), at(.5), at(.25), at(.75), at(0), at(1))
-			b.ReportMetric(at(.5), "ours/net")
+			})
 		})
 	}
+}
+
+func overhead(b *testing.B, d *dialer.Dialer, addr string, after func(dials int)) {
+	ours, theirs := dials(b, d.Dial, addr), dials(b, new(net.Dialer).Dial, addr)
+	var ratios []float64
+	for b.Loop() {
+		for range 20 {
+			ratios = append(ratios, pairOf(ours, theirs, after))
+		}
+	}
+	slices.Sort(ratios)
+	at := func(share float64) float64 { return ratios[int(share*float64(len(ratios)-1))] }
+	b.Logf("%d pairs: median ratio %.3f, quartiles %.3f and %.3f, extremes %.3f and %.3f", len(ratios), at(.5), at(.25), at(.75), at(0), at(1))
+	b.ReportMetric(at(.5), "ours/net")
 }
 
 // dials returns a function that dials and closes once.
@@ -46,11 +63,14 @@ func dials(b *testing.B, dial func(network, address string) (net.Conn, error), a
 }
 
 // pairOf is the ratio of some hundred dials each, taken in turns of ten.
-func pairOf(ours, theirs func()) float64 {
+func pairOf(ours, theirs func(), after func(dials int)) float64 {
+	const turn = 10
 	var a, b time.Duration
 	for range 20 {
-		a += timed(ours, 10)
-		b += timed(theirs, 10)
+		a += timed(ours, turn)
+		after(turn)
+		b += timed(theirs, turn)
+		after(turn)
 	}
 	return ratio(a, b)
 }

@@ -33,7 +33,7 @@ var peekers = sync.Pool{New: func() any {
 
 func peek(fd int) PeerState {
 	const ended = unix.POLLRDHUP | unix.POLLHUP | unix.POLLERR
-	switch events := poll(fd); {
+	switch events := pollNow(fd); {
 	case events == 0:
 		return Quiet
 	case events&ended == 0 || unread(fd):

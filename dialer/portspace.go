@@ -2,7 +2,7 @@ package dialer
 
 import (
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,11 +10,13 @@ import (
 type portSpace struct {
 	all      PortRange
 	reserved []PortRange // not to be taken; within all or not
+	probes   int         // of keep-alive, by default; 0 is not known
+	read     time.Time
 }
 
 // size is how many ports the kernel can choose from for a socket with the option
 // IP_LOCAL_PORT_RANGE, or with the zero range for one without it.
-func (s portSpace) size(r PortRange) int {
+func (s *portSpace) size(r PortRange) int {
 	r = s.narrowed(r)
 	n := r.size()
 	for _, res := range s.reserved {
@@ -27,7 +29,7 @@ func (s portSpace) size(r PortRange) int {
 
 // narrowed is what the option leaves of the range. One that has nothing in common
 // with it is ignored by the kernel, as is every one where there is no such option.
-func (s portSpace) narrowed(r PortRange) PortRange {
+func (s *portSpace) narrowed(r PortRange) PortRange {
 	if r == (PortRange{}) || !narrowsPorts() {
 		return s.all
 	}
@@ -47,31 +49,27 @@ func (r PortRange) intersect(o PortRange) (PortRange, bool) {
 }
 
 // sizeOf is how many ports an account with these ranges has.
-func sizeOf(r, explicit PortRange) int {
+func (s *portSpace) sizeOf(r, explicit PortRange) int {
 	if explicit != (PortRange{}) {
 		return explicit.size()
 	}
-	return ephemeralPorts().size(r)
+	return s.size(r)
 }
 
 // spaceLife is how long a reading of the kernel's settings is believed.
 const spaceLife = 5 * time.Second
 
-var spaceCache struct {
-	mu    sync.Mutex
-	space portSpace
-	read  time.Time
-}
+var spaceCache atomic.Pointer[portSpace]
 
 // ephemeralPorts is the range, as the kernel said in the last seconds.
-func ephemeralPorts() portSpace {
-	c := &spaceCache
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.read.IsZero() || time.Since(c.read) > spaceLife {
-		c.space, c.read = readPortSpace(), time.Now()
+func ephemeralPorts() *portSpace {
+	if s := spaceCache.Load(); s != nil && time.Since(s.read) <= spaceLife {
+		return s
 	}
-	return c.space
+	s := readPortSpace()
+	s.read = time.Now()
+	spaceCache.Store(&s)
+	return &s
 }
 
 // String writes the range as 32768-60999.

@@ -16,6 +16,7 @@ type setup struct {
 	options     bool // else they are set already, and a source is tried anew
 	arm         bool
 	userControl bool
+	keepAlive   keepAlive
 	ports       PortRange
 	src         netip.AddrPort // to bind to; invalid: not at all
 	zone        string
@@ -30,7 +31,8 @@ func (s *setup) init() { s.run = s.visit }
 
 // begin is for each new socket.
 func (s *setup) begin(dl *dialing) {
-	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: dl.dialer.hasControl(), ports: dl.dialer.PortRange, linger: -1}
+	d := dl.dialer
+	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: d.hasControl(), keepAlive: keepAliveOf(d, dl.space), ports: d.PortRange, linger: -1}
 }
 
 // apply visits the socket.

@@ -1,8 +1,6 @@
 package dialer
 
 import (
-	"encoding/binary"
-	"errors"
 	"os"
 	"sync/atomic"
 
@@ -29,15 +27,15 @@ func (o *option) set(fd, value int) error {
 	if o.missing.Load() {
 		return nil
 	}
-	err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, o.number, value)
-	if errors.Is(err, unix.ENOPROTOOPT) {
+	switch errno := setInt(fd, unix.IPPROTO_IP, o.number, value); errno {
+	case 0:
+		return nil
+	case unix.ENOPROTOOPT:
 		o.missing.Store(true)
 		return nil
+	default:
+		return os.NewSyscallError("setsockopt "+o.name, errno)
 	}
-	if err == nil {
-		return nil
-	}
-	return os.NewSyscallError("setsockopt "+o.name, err)
 }
 
 // visit prepares and binds the socket.
@@ -61,10 +59,11 @@ func (s *setup) setOptions(fd int) error {
 		// A socket that loses the race of Happy Eyeballs, or stands when the
 		// context has just ended, is closed inside net: by RST then, so that it
 		// leaves no TIME_WAIT behind. The winner is disarmed.
-		if err := setLinger(fd, 0); err != nil {
-			return os.NewSyscallError("setsockopt SO_LINGER", err)
+		if errno := setLinger(fd, 0); errno != 0 {
+			return os.NewSyscallError("setsockopt SO_LINGER", errno)
 		}
 	}
+	s.keepAlive.set(fd)
 	return setPortRange(fd, s.ports, s.userControl)
 }
 
@@ -87,25 +86,6 @@ func setPortRange(fd int, r PortRange, userControl bool) error {
 // fullRange is 1 to 65535, as the option takes it.
 const fullRange = 1 - 1<<16
 
-// lingerOf is the socket's SO_LINGER in seconds, negative if it is off. Struct
-// linger is two ints.
-func lingerOf(fd int) int {
-	v, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_LINGER)
-	if err != nil {
-		return -1
-	}
-	var b [8]byte
-	binary.NativeEndian.PutUint64(b[:], v)
-	if binary.NativeEndian.Uint32(b[:4]) == 0 {
-		return -1
-	}
-	return int(int32(binary.NativeEndian.Uint32(b[4:])))
-}
-
-func setLinger(fd, seconds int) error {
-	return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: int32(seconds)})
-}
-
 // disarm gives the winner of a dial the linger time that prepare took away.
 func disarm(c *Conn, linger int) error { return c.SetLinger(linger) }
 
@@ -127,18 +107,8 @@ func (s *setup) bind(fd int) error {
 			return err
 		}
 	}
-	return os.NewSyscallError("bind", unix.Bind(fd, s.sockaddr()))
-}
-
-// sockaddr is the source. A link-local one is in the zone of the destination.
-func (s *setup) sockaddr() unix.Sockaddr {
-	a, port := s.src.Addr(), int(s.src.Port())
-	if a.Is4() {
-		return &unix.SockaddrInet4{Addr: a.As4(), Port: port}
+	if errno := s.bindTo(fd); errno != 0 {
+		return os.NewSyscallError("bind", errno)
 	}
-	sa := &unix.SockaddrInet6{Addr: a.As16(), Port: port}
-	if a.IsLinkLocalUnicast() {
-		sa.ZoneId = zoneID(s.zone)
-	}
-	return sa
+	return nil
 }

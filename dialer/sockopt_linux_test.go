@@ -11,6 +11,7 @@ import (
 
 	"github.com/stayopen-go/stayopen/dialer"
 	"github.com/stayopen-go/stayopen/internal/checks/mustrun"
+	"github.com/stayopen-go/stayopen/internal/netlab"
 )
 
 // getsockopt reads an option from the socket.
@@ -115,28 +116,62 @@ func TestOptionsOfNetDialerStay(t *testing.T) {
 			net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 3e9, Interval: 4e9, Count: 5}},
 			dialer.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 3e9, Interval: 4e9, Count: 5}},
 		},
+		{"a part of a second", net.Dialer{KeepAlive: 1}, dialer.Dialer{KeepAlive: 1}},
+		{"KeepAlive beside the details", net.Dialer{KeepAlive: -1, KeepAliveConfig: net.KeepAliveConfig{Enable: true}}, dialer.Dialer{KeepAlive: -1, KeepAliveConfig: net.KeepAliveConfig{Enable: true}}},
+		{"details that are off", net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Idle: 3e9}}, dialer.Dialer{KeepAliveConfig: net.KeepAliveConfig{Idle: 3e9}}},
+		{
+			"the kernel's defaults",
+			net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}},
+			dialer.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}},
+		},
+		{
+			"values that the kernel refuses",
+			net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 1e15, Interval: 2.5e9, Count: 1000}},
+			dialer.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 1e15, Interval: 2.5e9, Count: 1000}},
+		},
 	} {
-		c, err := test.theirs.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		ours := dial(t, &test.ours, addr)
-		for name, option := range map[string][2]int{
-			"SO_KEEPALIVE":  {unix.SOL_SOCKET, unix.SO_KEEPALIVE},
-			"SO_LINGER":     {unix.SOL_SOCKET, unix.SO_LINGER},
-			"SO_REUSEADDR":  {unix.SOL_SOCKET, unix.SO_REUSEADDR},
-			"TCP_KEEPIDLE":  {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
-			"TCP_KEEPINTVL": {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
-			"TCP_KEEPCNT":   {unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
-			"TCP_NODELAY":   {unix.IPPROTO_TCP, unix.TCP_NODELAY},
-		} {
-			want := getsockopt(t, c.(*net.TCPConn), option[0], option[1])
-			if got := getsockopt(t, ours, option[0], option[1]); got != want {
-				t.Errorf("%s: %s: got %d, want %d as net.Dialer has it", test.name, name, got, want)
-			}
+		sameOptions(t, test.name, &test.theirs, &test.ours, addr)
+	}
+}
+
+// sameOptions dials with both and compares what net.Dialer sets.
+func sameOptions(t *testing.T, name string, theirs *net.Dialer, d *dialer.Dialer, addr string) {
+	t.Helper()
+	c, err := theirs.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ours := dial(t, d, addr)
+	for option, o := range map[string][2]int{
+		"SO_KEEPALIVE":  {unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+		"SO_LINGER":     {unix.SOL_SOCKET, unix.SO_LINGER},
+		"SO_REUSEADDR":  {unix.SOL_SOCKET, unix.SO_REUSEADDR},
+		"TCP_KEEPIDLE":  {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
+		"TCP_KEEPINTVL": {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+		"TCP_KEEPCNT":   {unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
+		"TCP_NODELAY":   {unix.IPPROTO_TCP, unix.TCP_NODELAY},
+	} {
+		want := getsockopt(t, c.(*net.TCPConn), o[0], o[1])
+		if got := getsockopt(t, ours, o[0], o[1]); got != want {
+			t.Errorf("%s: %s: got %d, want %d as net.Dialer has it", name, option, got, want)
 		}
 	}
+}
+
+func TestKeepAliveProbesAreNetDialersWhateverTheKernelHas(t *testing.T) {
+	if !netlab.Inside() {
+		for _, probes := range []string{"3", "9"} {
+			lab := netlab.New(t)
+			lab.Sysctl(lab.Client, "net/ipv4/tcp_keepalive_probes", probes)
+			lab.Rerun(t, lab.Client)
+		}
+		return
+	}
+	addr := echo(t, "127.0.0.1:0")
+	sameOptions(t, "zero", new(net.Dialer), new(dialer.Dialer), addr)
+	left := net.KeepAliveConfig{Enable: true, Count: -1}
+	sameOptions(t, "the kernel's", &net.Dialer{KeepAliveConfig: left}, &dialer.Dialer{KeepAliveConfig: left}, addr)
 }
 
 func TestControlSeesTheSocketFirst(t *testing.T) {

@@ -42,7 +42,7 @@ func (s socket) resettable() bool {
 func (c *Conn) lookLocked(raw syscall.RawConn) socket {
 	l := lookers.Get().(*looker)
 	defer lookers.Put(l)
-	l.mode, l.aborts, l.read, l.found = c.mode, c.aborts, c.read.Load(), socket{}
+	l.mode, l.fin, l.linger, l.lent, l.read, l.found = c.mode, c.fin, c.linger, c.lent.Load(), c.read.Load(), socket{}
 	raw.Control(l.run)
 	return l.found
 }
@@ -51,7 +51,9 @@ func (c *Conn) lookLocked(raw syscall.RawConn) socket {
 // kept between calls because that function would be allocated for each.
 type looker struct {
 	mode   CloseMode
-	aborts bool
+	fin    finOrder
+	linger int
+	lent   bool
 	read   int64 // what of the peer's was read, as far as the Conn knows
 	found  socket
 	run    func(fd uintptr)
