@@ -250,6 +250,9 @@ type lease struct {
 	state   leaseState
 	probe   bool // there was a pause before
 	granted bool // to who has waited
+
+	forsaken bool    // its source is gone, and the attempt was ended for that
+	flight   *flight // while it is an attempt and watched
 }
 
 // leaseState is guarded by the ledger's mutex.
@@ -293,6 +296,9 @@ func (l *lease) leaveLocked() {
 	a.dest.used--
 	if l.granted {
 		a.granted--
+	}
+	if l.flight != nil {
+		l.ledger().arriveLocked(l.flight)
 	}
 }
 

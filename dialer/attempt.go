@@ -26,7 +26,8 @@ type attempt struct {
 	noPorts   bool            // some source had no port
 	err       error           // of the last socket or run that failed
 
-	setup setup
+	setup  setup
+	flight flight
 }
 
 // maxRefusals bounds how many explicit ports a dial tries on one source.
@@ -42,8 +43,8 @@ func (a *attempt) repeat() {
 	if src := a.lease.src; src.IsValid() && (src == a.dst.Addr() || a.dst.Addr().IsUnspecified()) {
 		a.self = src
 		a.noPorts, a.err = true, errNoPort
-		a.try(src)
 		a.giveBack()
+		a.try(src)
 		return
 	}
 	a.fail(errNoPort)
@@ -51,6 +52,7 @@ func (a *attempt) repeat() {
 
 // fail notes the error and takes the source away.
 func (a *attempt) fail(err error) {
+	err = a.lease.verdict(err)
 	f := faultOf(err)
 	if f == noPort && len(a.from) == 0 && !hasSource(a.dst) {
 		f = notSource // which no other source would mend: there is none
@@ -111,7 +113,7 @@ func (a *attempt) unfinished() bool {
 
 // again readies the attempt for a lease that it has waited for.
 func (a *attempt) again(l *lease) {
-	a.tried, a.noPorts, a.self, a.refusals = a.tried[:0], false, netip.Addr{}, 0
+	a.noPorts, a.self, a.refusals = false, netip.Addr{}, 0
 	a.lease, a.outcome = l, chosen
 }
 

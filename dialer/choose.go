@@ -17,7 +17,8 @@ type ask struct {
 	explicit PortRange
 	size     int          // how many ports that is for each source
 	key      string       // the sticky key, if the chooser wants it
-	tried    []netip.Addr // sources that failed
+	tried    []netip.Addr // sources that failed; not changed while there is a lease
+	flight   *flight      // of the attempt; nil: it is not watched
 }
 
 // accepts reports whether a lease on the account would do.
@@ -245,6 +246,7 @@ func (a *account) takeLocked(q *ask, now time.Duration) *lease {
 	// All are asked.
 	ports, path, aside := a.paused.probe(now), a.path.probe(now), a.dest.ledger.aside[a.key.src].probe(now)
 	lease.probe = ports || path || aside
+	a.dest.ledger.departLocked(q, lease, now)
 	return lease
 }
 

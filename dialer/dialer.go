@@ -72,6 +72,11 @@ type Dialer struct {
 	// host's and up to 30 seconds if it cannot reach the destination, unless
 	// there is no other.
 	//
+	// A dial that waits for an answer when its source is taken from the host
+	// goes on with the next within a second (on Linux; for IPv6, 5.14 and later,
+	// addresses that are given one by one). With no other to go on with it waits,
+	// as the source may come back.
+	//
 	// Without Sources and Interfaces, the kernel chooses for every dial.
 	// Networks other than TCP are dialed without them.
 	//

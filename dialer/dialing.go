@@ -129,6 +129,7 @@ func (dl *dialing) newAttempt(a *attempt, address string, dst netip.AddrPort) {
 		size:     dl.space.sizeOf(d.PortRange, d.ExplicitPorts),
 		key:      dl.key,
 		tried:    a.tried,
+		flight:   watched(&a.flight),
 	}
 	dl.attempts = append(dl.attempts, a)
 }
@@ -240,6 +241,9 @@ func (dl *dialing) control(ctx context.Context, network, address string, c sysca
 		}
 		err := a.setup.apply(network, address, c, a)
 		if err == nil {
+			if a.lease != nil {
+				a.flight.sent(c)
+			}
 			return nil
 		}
 		f := faultOf(err)

@@ -20,6 +20,7 @@ type ledger struct {
 
 	aside map[netip.Addr]*pause // sources that are no addresses of this host
 
+	flights flights
 	waits   []wait             // TIME_WAITs of ours, in the order in which they end
 	waiting map[*dest]struct{} // destinations with waiters
 	tickets uint64             // handed to waiters, to tell who waits longer

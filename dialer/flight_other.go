@@ -1,0 +1,14 @@
+//go:build !linux
+
+package dialer
+
+import "net/netip"
+
+// watched is the flight if the kernel can be asked about it.
+func watched(*flight) *flight { return nil }
+
+func unanswered(int) bool { return false }
+
+func gone(int, netip.Addr) bool { return false }
+
+func hangUp(int) {}
