@@ -110,7 +110,7 @@ func (l *ledger) mostRoomLocked(q *ask, now time.Duration) (best netip.Addr, o o
 	var t tiers
 	most, next := 0, *turn
 	for place, src := range q.from.inTurn(q.dst.Addr().Is6(), q.tried, q.key, *turn) {
-		a, v, its := l.judgeLocked(q, d, src, now)
+		a, v, its := l.judgeLocked(q, d, place, src, now)
 		room := a.roomLocked(v, q)
 		better, level := t.add(its)
 		if better || level && room > most {
@@ -169,8 +169,8 @@ func (l *ledger) candidatesLocked(q *ask, now time.Duration) ([]Budget, outcome)
 	d := l.dests[q.dst]
 	var from []Budget
 	var t tiers
-	for src := range q.from.candidates(q.dst.Addr().Is6(), q.tried, q.key) {
-		a, v, its := l.judgeLocked(q, d, src, now)
+	for place, src := range q.from.inTurn(q.dst.Addr().Is6(), q.tried, q.key, 0) {
+		a, v, its := l.judgeLocked(q, d, place, src, now)
 		better, level := t.add(its)
 		if better {
 			from = from[:0]
@@ -187,13 +187,10 @@ func (l *ledger) candidatesLocked(q *ask, now time.Duration) ([]Budget, outcome)
 	return from, t.outcome()
 }
 
-// judgeLocked says how well a source would do, and finds its account and view, if
-// it has any.
-func (l *ledger) judgeLocked(q *ask, d *dest, src netip.Addr, now time.Duration) (*account, *view, tier) {
-	var a *account
-	if d != nil {
-		a = d.accounts[accountKey{src, q.explicit}]
-	}
+// judgeLocked says how well the source at a place would do, and finds its account
+// and view, if it has any.
+func (l *ledger) judgeLocked(q *ask, d *dest, place int, src netip.Addr, now time.Duration) (*account, *view, tier) {
+	a := d.atLocked(place, accountKey{src, q.explicit})
 	if a == nil {
 		if l.aside[src].holds(now) {
 			return nil, nil, tierAside

@@ -30,7 +30,12 @@ func TestMostRoomChoosesAmongThoseThatAChooserIsShown(t *testing.T) {
 				if name == "several ports" {
 					q.explicit, q.size = PortRange{20000, 20005}, 6
 				}
+				reversed := slices.Clone(from) // of another Dialer
+				slices.Reverse(reversed)
 				for range 800 {
+					if q.from = from; h.rand.IntN(2) == 0 {
+						q.from = reversed
+					}
 					h.step(q)
 				}
 				<-time.After(2 * timeWaitTime) // the timers end with the bubble
@@ -89,6 +94,16 @@ func (h *history) happen(lease *lease) {
 func (h *history) choose(q *ask) *lease {
 	now := h.l.lock()
 	all, want := h.l.candidatesLocked(q, now)
+	for _, b := range all {
+		used := 0
+		if d := h.l.dests[q.dst]; d != nil && d.accounts[accountKey{b.Source, q.explicit}] != nil {
+			a := d.accounts[accountKey{b.Source, q.explicit}]
+			used = a.usedLocked(a.viewLocked(q))
+		}
+		if b.Open+b.TimeWait != used {
+			h.t.Fatalf("got candidate %+v, want %d in use", b, used)
+		}
+	}
 	h.l.mu.Unlock()
 	lease, got, _ := h.l.choose(context.Background(), q)
 	if got != want && (q.explicit == PortRange{} || got != outOfPorts) {

@@ -81,6 +81,10 @@ type dest struct {
 	waiters  []*portWaiter // who waits for a port, longest first
 	kept     bool          // in ledger.empty
 	sweepAt  int           // with so many accounts, those without a port in use are forgotten
+
+	// places are accounts by the places of their sources in the Dialer that was
+	// here last, so that to look at all takes no search in the map for each.
+	places []*account
 }
 
 // destLocked finds or makes a destination.
@@ -134,6 +138,27 @@ func (d *dest) accountLocked(key accountKey) *account {
 	return a
 }
 
+// atLocked finds the account of the source at a place, if it has one.
+func (d *dest) atLocked(place int, key accountKey) *account {
+	if d == nil {
+		return nil
+	}
+	if place < len(d.places) {
+		if a := d.places[place]; a != nil && a.key == key {
+			return a
+		}
+	}
+	a := d.accounts[key]
+	if a == nil || place >= 2*len(d.accounts) { // few of many sources are in use: it would be mostly empty
+		return a
+	}
+	if n := place + 1 - len(d.places); n > 0 {
+		d.places = append(d.places, make([]*account, n)...)
+	}
+	d.places[place] = a
+	return a
+}
+
 // sweepLocked forgets the accounts without a port in use, and with them that the
 // kernel has refused them, which is found out again.
 func (d *dest) sweepLocked() {
@@ -144,7 +169,7 @@ func (d *dest) sweepLocked() {
 			delete(d.accounts, key)
 		}
 	}
-	d.sweepAt = 2 * len(d.accounts)
+	d.sweepAt, d.places = 2*len(d.accounts), nil
 }
 
 // add counts a connection from this very source.

@@ -154,8 +154,8 @@ func (l *ledger) hopefulLocked(q *ask, now time.Duration) bool {
 	if len(q.from) == 0 {
 		return !d.accountLocked(accountKey{}).asideLocked(now)
 	}
-	for src := range q.from.candidates(q.dst.Addr().Is6(), nil, q.key) {
-		if _, _, t := l.judgeLocked(q, d, src, now); t != tierAside {
+	for place, src := range q.from.inTurn(q.dst.Addr().Is6(), nil, q.key, 0) {
+		if _, _, t := l.judgeLocked(q, d, place, src, now); t != tierAside {
 			return true
 		}
 	}

@@ -100,10 +100,12 @@ func prefixCandidates(p netip.Prefix, first, end, failures int, key string) iter
 			}
 			return
 		}
+		a := hostAt(p, first)
 		for i := first; i < end; i++ {
-			if !yield(i, hostAt(p, i)) {
+			if !yield(i, a) {
 				return
 			}
+			a = a.Next()
 		}
 	}
 }
