@@ -57,14 +57,24 @@ func (l *ledger) choose(ctx context.Context, q *ask) (*lease, outcome, error) {
 	if len(q.from) == 0 && l.refused.Load() == 0 {
 		return nil, chosen, nil
 	}
+	if !q.byRoom() {
+		return l.chooseBy(ctx, q)
+	}
+	now := l.lock()
+	defer l.mu.Unlock()
+	lease, o := l.chooseLocked(q, now)
+	return lease, o, nil
+}
+
+// byRoom reports whether the chooser is MostRoom, or does as it does.
+func (q *ask) byRoom() bool {
 	switch q.chooser.(type) {
 	case nil, MostRoom:
-		now := l.lock()
-		defer l.mu.Unlock()
-		lease, o := l.chooseLocked(q, now)
-		return lease, o, nil
+		return true
+	case Sticky:
+		return q.key == ""
 	}
-	return l.chooseBy(ctx, q)
+	return false
 }
 
 // chooseBy asks a Chooser, outside of the lock.

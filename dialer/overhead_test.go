@@ -91,8 +91,9 @@ func TestDialAllocatesLittleMoreThanNet(t *testing.T) {
 		d    *dialer.Dialer
 		most float64
 	}{
-		"without Sources": {&dialer.Dialer{}, 6},
-		"with Sources":    {&dialer.Dialer{Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")}, 12},
+		"without Sources":      {&dialer.Dialer{}, 6},
+		"with Sources":         {&dialer.Dialer{Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")}, 12},
+		"Sticky without a key": {&dialer.Dialer{Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32"), Chooser: dialer.Sticky{}}, 12},
 	} {
 		ours, theirs := allocs(t, test.d.Dial, addr), allocs(t, new(net.Dialer).Dial, addr)
 		t.Logf("%s: %g allocations, net.Dialer %g", name, ours, theirs)
