@@ -25,16 +25,10 @@ type account struct {
 
 	ports map[uint16]portUse // those that are in use
 
-	views  []view // one for each PortRange that was dialed with, mostly a single one
-	paused pause  // the kernel has found no port
-	path   pause  // the kernel has found no way from here to there
-	last   error  // what the kernel said when it found no port
-
-	// Who has waited for a port and is given one has it only when the kernel has
-	// found it, a moment later. Until then nobody else tries.
-	granted int           // attempts of such who waited
-	ours    time.Duration // until when it is theirs
-	choice  *explicitPool // with ExplicitPorts
+	views  []*view       // one for each PortRange that was dialed with, mostly a single one
+	first  view          // the first of them
+	path   pause         // the kernel has found no way from here to there
+	choice *explicitPool // with ExplicitPorts
 }
 
 // portUse is what one port is in use for. Two connections can have the same one:
@@ -45,34 +39,6 @@ type portUse struct {
 	until time.Duration // when its TIME_WAIT is over; 0: there is none
 }
 
-// view is what an account has in use of one PortRange.
-type view struct {
-	ports       PortRange
-	size        int // ports that the kernel can choose from
-	open, waits int
-}
-
-// viewLocked finds or makes the account's view of the range that a dial wants,
-// and brings its size up to date.
-func (a *account) viewLocked(q *ask) *view {
-	r := q.ports
-	for i := range a.views {
-		if v := &a.views[i]; v.ports == r {
-			v.size = q.size
-			return v
-		}
-	}
-	a.views = append(a.views, view{ports: r, size: q.size})
-	v := &a.views[len(a.views)-1]
-	for p, use := range a.ports {
-		if v.holds(p) {
-			v.open += use.open
-			v.waits += use.waits()
-		}
-	}
-	return v
-}
-
 func (u portUse) waits() int {
 	if u.until > 0 {
 		return 1
@@ -80,52 +46,23 @@ func (u portUse) waits() int {
 	return 0
 }
 
-// holds reports whether the view counts a port. One of an explicit range and one
-// outside of the range that the kernel ignored for that reason are counted too.
-func (v *view) holds(p uint16) bool {
-	return v.ports == PortRange{} || v.ports.holds(p)
-}
-
-// usedLocked is how many ports of the view are, or are about to be, in use.
-func (a *account) usedLocked(v *view) int { return a.pending + v.open + v.waits }
-
-// fullPercent is the share of its ports from which on a source is chosen only if
-// no other has room: what other processes use shows in the kernel's refusals
-// only, and the search for one of the last ports is slower.
-const fullPercent = 95
-
-func (a *account) fullLocked(v *view) bool {
-	used := a.usedLocked(v)
-	if a.choice != nil {
-		used += len(a.choice.others) - v.waits // which are no obstacle there
-	}
-	return 100*used >= fullPercent*v.size
-}
-
 // countLocked adds to the counts of those views that hold the port.
 func (a *account) countLocked(p uint16, open, waits int) {
 	a.open += open
 	a.waits += waits
 	a.dest.used += open + waits
-	for i := range a.views {
-		if v := &a.views[i]; v.holds(p) {
+	for _, v := range a.views {
+		if v.holds(p) {
 			v.open += open
 			v.waits += waits
 		}
 	}
 }
 
-// leaseLocked counts one more attempt.
-func (a *account) leaseLocked() *lease {
-	a.pending++
-	a.dest.used++
-	return &lease{account: a, src: a.key.src}
-}
-
 // openedLocked turns an attempt into a connection on a port. The port may have
 // been in a TIME_WAIT of ours: then the kernel has used it again
 // (net.ipv4.tcp_tw_reuse).
-func (a *account) openedLocked(p uint16) {
+func (a *account) openedLocked(p uint16, by *view) {
 	if a.ports == nil {
 		a.ports = make(map[uint16]portUse)
 	}
@@ -133,37 +70,18 @@ func (a *account) openedLocked(p uint16) {
 	a.countLocked(p, 1, -use.waits())
 	a.ports[p] = portUse{open: use.open + 1}
 	a.path.clear()
-	a.resumeLocked() // there may be more ports
+	a.resumeLocked(p, by) // there may be more ports
 }
 
-// resumeLocked ends the pause, first for who waits longest for a port.
-func (a *account) resumeLocked() {
-	if !a.paused.on() && !a.paused.counted && a.granted == 0 && len(a.dest.waiters) == 0 {
-		return // as nearly always, and the time need not be asked for
+// resumeLocked ends the pauses of the ranges that a port is in, and that of the
+// range it was dialed with, which the kernel may have ignored. With port 0 it ends
+// all.
+func (a *account) resumeLocked(p uint16, by *view) {
+	for _, v := range a.views {
+		if p == 0 || v == by || v.holds(p) {
+			v.resumeLocked()
+		}
 	}
-	now := a.dest.ledger.now()
-	a.paused.clear()
-	if a.dest.serveLocked(a, now) {
-		a.ours = now + pausePorts.first // a connect has found a port, or none, long before
-	}
-	if a.granted > 0 && now < a.ours {
-		a.paused.until, a.paused.step = a.ours, pausePorts.first
-		a.wakeLocked(now)
-	}
-	a.noteRefusedLocked()
-}
-
-// wakeLocked sees that those who wait try again when the pause is over.
-func (a *account) wakeLocked(now time.Duration) {
-	if len(a.dest.waiters) > 0 {
-		a.dest.ledger.wakeAtLocked(a.paused.until, now)
-	}
-}
-
-// outLocked reports whether a dial that has not waited is to leave the account
-// alone.
-func (a *account) outLocked(now time.Duration) bool {
-	return a.paused.holds(now) || a.paused.on() && a.dest.awaitedLocked(a)
 }
 
 // asideLocked reports whether the source could not use a port: it is not ours, or
@@ -174,7 +92,7 @@ func (a *account) asideLocked(now time.Duration) bool {
 
 // closedLocked ends a connection, with or without a TIME_WAIT. If another
 // connection has its port by now, there is none.
-func (a *account) closedLocked(p uint16, timeWait bool, now time.Duration) {
+func (a *account) closedLocked(p uint16, by *view, timeWait bool, now time.Duration) {
 	use := a.ports[p]
 	use.open--
 	a.countLocked(p, -1, 0)
@@ -185,7 +103,7 @@ func (a *account) closedLocked(p uint16, timeWait bool, now time.Duration) {
 	}
 	a.setUseLocked(p, use)
 	if !timeWait || a.choice != nil { // with explicit ports it can be used again at once
-		a.freedLocked()
+		a.freedLocked(p, by)
 	}
 }
 
@@ -206,38 +124,15 @@ func (a *account) expiredLocked(w wait) {
 	use.until = 0
 	a.setUseLocked(w.port, use)
 	a.countLocked(w.port, 0, -1)
-	a.freedLocked()
+	a.freedLocked(w.port, nil)
 }
 
 // freedLocked draws the conclusions of a port that came free: the kernel can be
-// asked again.
-func (a *account) freedLocked() {
-	a.resumeLocked()
+// asked again. Port 0 is one that is not known.
+func (a *account) freedLocked(p uint16, by *view) {
+	a.resumeLocked(p, by)
 	if a.dest.used == 0 {
 		a.dest.ledger.keepLocked(a.dest)
-	}
-}
-
-// refuseLocked notes that the kernel found no port.
-func (a *account) refuseLocked(err error, now time.Duration, probe bool) {
-	a.last = err
-	a.paused.begin(now, pausePorts, probe)
-	a.noteRefusedLocked()
-	a.wakeLocked(now)
-}
-
-// noteRefusedLocked keeps ledger.refused right.
-func (a *account) noteRefusedLocked() {
-	if a.key.src.IsValid() {
-		return
-	}
-	if on := a.paused.on(); on != a.paused.counted {
-		a.paused.counted = on
-		if on {
-			a.dest.ledger.refused.Add(1)
-		} else {
-			a.dest.ledger.refused.Add(-1)
-		}
 	}
 }
 
@@ -245,6 +140,7 @@ func (a *account) noteRefusedLocked() {
 // A nil lease counts nothing.
 type lease struct {
 	account *account
+	view    *view // of the range that it was dialed with
 	src     netip.Addr
 	port    uint16 // of the connection; with ExplicitPorts, of the attempt already
 	state   leaseState
@@ -281,11 +177,11 @@ func (l *lease) opened(port uint16) {
 	if !l.src.IsValid() { // the kernel has chosen: there was a port, and no more is known
 		l.state = leaseEnded
 		l.account.path.clear()
-		l.account.freedLocked()
+		l.account.freedLocked(port, l.view)
 		return
 	}
 	l.port, l.state = port, leaseOpen
-	l.account.openedLocked(port)
+	l.account.openedLocked(port, l.view)
 	delete(ledger.aside, l.src)
 }
 
@@ -295,7 +191,7 @@ func (l *lease) leaveLocked() {
 	a.pending--
 	a.dest.used--
 	if l.granted {
-		a.granted--
+		l.view.granted--
 	}
 	if l.flight != nil {
 		l.ledger().arriveLocked(l.flight)
@@ -328,9 +224,9 @@ func (l *lease) endLocked(timeWait bool, now time.Duration) {
 	switch l.state {
 	case leasePending:
 		l.leaveLocked()
-		a.freedLocked()
+		a.freedLocked(0, nil)
 	case leaseOpen:
-		a.closedLocked(l.port, timeWait, now)
+		a.closedLocked(l.port, l.view, timeWait, now)
 	}
 	l.state = leaseEnded
 }
@@ -358,9 +254,9 @@ func (l *lease) refused(f fault, err error) {
 	switch f {
 	case noPort:
 		if a.choice == nil || !a.choice.left(now) {
-			a.refuseLocked(err, now, l.probe)
+			l.view.refuseLocked(err, now, l.probe)
 		} else if l.granted {
-			a.resumeLocked() // there are others, for who is next
+			l.view.resumeLocked() // there are others, for who is next
 		}
 	case noWay:
 		a.path.begin(now, pausePath, l.probe)

@@ -77,8 +77,8 @@ func (l *lease) budget() Budget {
 	defer ledger.mu.Unlock()
 	a := l.account
 	tightest := a.budgetLocked(a.widestLocked(), now)
-	for i := range a.views {
-		if v := &a.views[i]; v.holds(l.port) {
+	for _, v := range a.views {
+		if v.holds(l.port) {
 			if b := a.budgetLocked(v, now); b.Used() > tightest.Used() {
 				tightest = b
 			}
@@ -93,8 +93,8 @@ func (l *ledger) budgets() []Budget {
 	var all []Budget
 	for _, d := range l.dests {
 		for _, a := range d.accounts {
-			if a.pending+a.open+a.waits > 0 || a.paused.holds(now) {
-				all = append(all, a.budgetLocked(a.widestLocked(), now))
+			if v := a.widestLocked(); v != nil && (a.pending+a.open+a.waits > 0 || v.paused.holds(now)) {
+				all = append(all, a.budgetLocked(v, now))
 			}
 		}
 	}
@@ -102,10 +102,10 @@ func (l *ledger) budgets() []Budget {
 }
 
 func (a *account) widestLocked() *view {
-	widest := &a.views[0]
-	for i := range a.views {
-		if a.views[i].size > widest.size {
-			widest = &a.views[i]
+	var widest *view
+	for _, v := range a.views {
+		if widest == nil || v.size > widest.size {
+			widest = v
 		}
 	}
 	return widest
@@ -119,8 +119,8 @@ func (a *account) budgetLocked(v *view, now time.Duration) Budget {
 		TimeWait:    v.waits,
 		Size:        v.size,
 	}
-	if a.paused.holds(now) {
-		b.ResumesAt = a.dest.ledger.born.Add(a.paused.until)
+	if v.paused.holds(now) {
+		b.ResumesAt = a.dest.ledger.born.Add(v.paused.until)
 	}
 	return b
 }

@@ -137,7 +137,7 @@ func (l *ledger) mostRoomLocked(q *ask, now time.Duration) (best netip.Addr, o o
 // unboundLocked is chooseLocked where the kernel chooses the source.
 func (l *ledger) unboundLocked(q *ask, now time.Duration) (*lease, outcome) {
 	a := l.destLocked(q.dst).accountLocked(accountKey{})
-	if a.outLocked(now) && !a.asideLocked(now) {
+	if a.viewLocked(q).outLocked(now) && !a.asideLocked(now) {
 		return nil, outOfPorts
 	}
 	return a.takeLocked(q, now), chosen
@@ -211,9 +211,9 @@ func (l *ledger) judgeLocked(q *ask, d *dest, place int, src netip.Addr, now tim
 	switch {
 	case a.asideLocked(now): // be it out of ports as well: nobody shall wait for one of those
 		return a, v, tierAside
-	case a.outLocked(now):
+	case v.outLocked(now):
 		return a, v, tierOut
-	case a.fullLocked(v):
+	case v.fullLocked():
 		return a, v, tierFull
 	}
 	return a, v, tierRoom
@@ -225,7 +225,7 @@ func (a *account) roomLocked(v *view, q *ask) int {
 	if a == nil {
 		return q.size
 	}
-	return max(v.size-a.usedLocked(v), 0)
+	return max(v.size-v.usedLocked(), 0)
 }
 
 // takeLocked counts an attempt on the source.
@@ -236,7 +236,7 @@ func (l *ledger) takeLocked(q *ask, src netip.Addr, now time.Duration) *lease {
 // takeLocked counts an attempt on the account. It returns nil if ports are
 // explicit and none is free.
 func (a *account) takeLocked(q *ask, now time.Duration) *lease {
-	a.viewLocked(q)
+	v := a.viewLocked(q)
 	var port uint16
 	if q.explicit != (PortRange{}) {
 		if a.choice == nil {
@@ -244,14 +244,14 @@ func (a *account) takeLocked(q *ask, now time.Duration) *lease {
 		}
 		var ok bool
 		if port, ok = a.choice.take(now); !ok {
-			a.refuseLocked(errPortsInUse, now, false)
+			v.refuseLocked(errPortsInUse, now, false)
 			return nil
 		}
 	}
-	lease := a.leaseLocked()
+	lease := v.leaseLocked()
 	lease.port = port
 	// All are asked.
-	ports, path, aside := a.paused.probe(now), a.path.probe(now), a.dest.ledger.aside[a.key.src].probe(now)
+	ports, path, aside := v.paused.probe(now), a.path.probe(now), a.dest.ledger.aside[a.key.src].probe(now)
 	lease.probe = ports || path || aside
 	a.dest.ledger.departLocked(q, lease, now)
 	return lease
@@ -262,8 +262,7 @@ func (l *ledger) refuse(q *ask, err error) {
 	now := l.lock()
 	defer l.mu.Unlock()
 	a := l.destLocked(q.dst).accountLocked(accountKey{})
-	a.viewLocked(q)
-	a.refuseLocked(err, now, false)
+	a.viewLocked(q).refuseLocked(err, now, false)
 }
 
 // freed notes that a connection whose source the kernel chose is closed.
@@ -280,7 +279,7 @@ func (l *ledger) freed(peer net.Addr) {
 	l.lock()
 	defer l.mu.Unlock()
 	if d := l.dests[dst]; d != nil && d.accounts[accountKey{}] != nil {
-		d.accounts[accountKey{}].freedLocked()
+		d.accounts[accountKey{}].freedLocked(0, nil)
 	}
 }
 
@@ -297,18 +296,21 @@ func (l *ledger) exhausted(q *ask) *ExhaustedError {
 		return e
 	}
 	for key, a := range d.accounts {
-		if !q.accepts(a) || !a.paused.on() && !slices.Contains(q.tried, key.src) {
+		if !q.accepts(a) {
 			continue
 		}
 		v := a.viewLocked(q)
+		if !v.paused.on() && !slices.Contains(q.tried, key.src) {
+			continue
+		}
 		e.InUse += a.pending + v.open
 		e.TimeWait += v.waits
 		e.Ports += v.size
 		if key.src.IsValid() {
 			e.Sources = append(e.Sources, key.src)
 		}
-		if a.last != nil {
-			e.Err = a.last
+		if v.last != nil {
+			e.Err = v.last
 		}
 	}
 	slices.SortFunc(e.Sources, netip.Addr.Compare)

@@ -98,7 +98,7 @@ func (h *history) choose(q *ask) *lease {
 		used := 0
 		if d := h.l.dests[q.dst]; d != nil && d.accounts[accountKey{b.Source, q.explicit}] != nil {
 			a := d.accounts[accountKey{b.Source, q.explicit}]
-			used = a.usedLocked(a.viewLocked(q))
+			used = a.viewLocked(q).usedLocked()
 		}
 		if b.Open+b.TimeWait != used {
 			h.t.Fatalf("got candidate %+v, want %d in use", b, used)

@@ -33,7 +33,7 @@ type ledger struct {
 	seed maphash.Seed
 	born time.Time
 
-	// refused counts the accounts of the kernel's own choice that are paused.
+	// refused counts the views of the kernel's own choice that are paused.
 	// While it is zero, which is nearly always, a dial without Sources has
 	// nothing to ask here.
 	refused atomic.Int32
@@ -119,8 +119,7 @@ func (l *ledger) keepLocked(d *dest) {
 
 func (d *dest) forgetLocked() {
 	for _, a := range d.accounts {
-		a.paused.clear()
-		a.noteRefusedLocked()
+		a.forgetPausesLocked()
 	}
 	delete(d.ledger.dests, d.addr)
 }
@@ -164,8 +163,7 @@ func (d *dest) atLocked(place int, key accountKey) *account {
 func (d *dest) sweepLocked() {
 	for key, a := range d.accounts {
 		if a.pending+a.open+a.waits == 0 {
-			a.paused.clear()
-			a.noteRefusedLocked()
+			a.forgetPausesLocked()
 			delete(d.accounts, key)
 		}
 	}
@@ -177,8 +175,7 @@ func (l *ledger) add(q *ask, src netip.Addr) *lease {
 	l.lock()
 	defer l.mu.Unlock()
 	a := l.destLocked(q.dst).accountLocked(accountKey{src: src})
-	a.viewLocked(q)
-	return a.leaseLocked()
+	return a.viewLocked(q).leaseLocked()
 }
 
 // turnLocked is the place at which the search for a source for dst begins.

@@ -54,8 +54,7 @@ func TestDestinationsThatWereWaitedForAreForgotten(t *testing.T) {
 		q := &ask{dst: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 443), from: list("10.0.0.1/32")}
 		l.mu.Lock()
 		a := l.destLocked(q.dst).accountLocked(accountKey{src: q.from[0].Addr()})
-		a.viewLocked(q)
-		a.paused = pause{until: 1 << 60, step: 1} // longer than the test lasts
+		a.viewLocked(q).paused = pause{until: 1 << 60, step: 1} // longer than the test lasts
 		l.mu.Unlock()
 		w, ticket := &portWaiter{asks: []*ask{q}, got: make(chan grant, 1)}, uint64(0)
 		if g := l.enqueue(w, &ticket); g.lease != nil {

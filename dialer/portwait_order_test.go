@@ -48,9 +48,8 @@ func TestNobodyWaitsForPortsOfASourceThatCouldNotUseThem(t *testing.T) {
 				if from != nil {
 					a = l.destLocked(destA).accountLocked(accountKey{src: from[0].Addr()})
 				}
-				a.viewLocked(q)
 				open := a.takeLocked(q, l.now())
-				a.refuseLocked(errNoPort, l.now(), false)
+				a.viewLocked(q).refuseLocked(errNoPort, l.now(), false)
 				l.mu.Unlock()
 				first, second, third := waiter(t, l, q), waiter(t, l, q), waiter(t, l, q)
 				start := time.Now()
@@ -106,7 +105,7 @@ func TestPortOfASourceWithoutAWayIsNobodys(t *testing.T) {
 		lost, good := open[0], open[1]
 		l.lock()
 		lost.account.path.begin(l.now(), pausePath, false)
-		good.account.paused.begin(l.now(), pausePorts, true)
+		good.view.paused.begin(l.now(), pausePorts, true)
 		l.mu.Unlock()
 		got := waiter(t, l, q)
 		lost.release(false)
@@ -133,9 +132,8 @@ func TestNoDialOvertakesThoseWhoWait(t *testing.T) {
 				key.src = from[0].Addr()
 			}
 			a := l.destLocked(destA).accountLocked(key)
-			a.viewLocked(q)
 			open := []*lease{a.takeLocked(q, l.now()), a.takeLocked(q, l.now())}
-			a.refuseLocked(errNoPort, l.now(), false)
+			a.viewLocked(q).refuseLocked(errNoPort, l.now(), false)
 			l.mu.Unlock()
 			outcome := func() outcome {
 				lease, o, _ := l.choose(context.Background(), q)

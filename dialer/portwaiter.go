@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"time"
 )
@@ -98,15 +99,15 @@ func (l *ledger) removeLocked(w *portWaiter) {
 	}
 }
 
-// serveLocked gives the account's next port to who waits longest for one there,
-// and reports whether somebody did. A source that could not use it gets none.
-func (d *dest) serveLocked(a *account, now time.Duration) bool {
-	if len(d.waiters) == 0 || a.asideLocked(now) {
+// serveLocked gives the view's next port to who waits longest for one there, and
+// reports whether somebody did. A source that could not use it gets none.
+func (d *dest) serveLocked(v *view, now time.Duration) bool {
+	if len(d.waiters) == 0 || v.account.asideLocked(now) {
 		return false
 	}
 	for _, w := range d.waiters {
-		if i := w.wants(a); i >= 0 {
-			if lease := a.takeLocked(w.asks[i], now); lease != nil {
+		if i := w.wants(v); i >= 0 {
+			if lease := v.account.takeLocked(w.asks[i], now); lease != nil {
 				d.ledger.grantLocked(w, grant{lease, i})
 				return true
 			}
@@ -115,19 +116,21 @@ func (d *dest) serveLocked(a *account, now time.Duration) bool {
 	return false
 }
 
-// wants is the first of the asks that a lease on the account would answer, or -1.
-func (w *portWaiter) wants(a *account) int {
-	return slices.IndexFunc(w.asks, func(q *ask) bool { return q.dst == a.dest.addr && q.accepts(a) })
+// wants is the first of the asks that a lease on the view would answer, or -1.
+func (w *portWaiter) wants(v *view) int {
+	return slices.IndexFunc(w.asks, func(q *ask) bool {
+		return q.dst == v.account.dest.addr && q.ports == v.ports && q.accepts(v.account)
+	})
 }
 
-// awaitedLocked reports whether somebody waits for a port of the account.
-func (d *dest) awaitedLocked(a *account) bool {
-	return slices.ContainsFunc(d.waiters, func(w *portWaiter) bool { return w.wants(a) >= 0 })
+// awaitedLocked reports whether somebody waits for a port of the view.
+func (d *dest) awaitedLocked(v *view) bool {
+	return slices.ContainsFunc(d.waiters, func(w *portWaiter) bool { return w.wants(v) >= 0 })
 }
 
 func (l *ledger) grantLocked(w *portWaiter, g grant) {
 	g.lease.granted = true
-	g.lease.account.granted++
+	g.lease.view.granted++
 	l.removeLocked(w)
 	w.got <- g
 }
@@ -162,25 +165,38 @@ func (l *ledger) hopefulLocked(q *ask, now time.Duration) bool {
 	return false
 }
 
-// probeLocked lets one waiter try each account whose pause is over.
+// probeLocked lets one waiter try each view whose pause is over.
 func (d *dest) probeLocked(now time.Duration) {
-	for _, a := range d.accounts {
+	for v := range d.views() {
 		switch {
-		case !a.paused.on() || a.paused.holds(now):
-		case a.asideLocked(now):
+		case !v.paused.on() || v.paused.holds(now):
+		case v.account.asideLocked(now):
 			d.disappointLocked(now)
 		default:
-			d.serveLocked(a, now)
+			d.serveLocked(v, now)
 		}
 	}
 }
 
-// nextLocked is when the next pause of an account ends, of those that end later.
+// nextLocked is when the next pause of a view ends, of those that end later.
 func (d *dest) nextLocked(than time.Duration) (at time.Duration, ok bool) {
-	for _, a := range d.accounts {
-		if a.paused.on() && a.paused.until > than && (!ok || a.paused.until < at) {
-			at, ok = a.paused.until, true
+	for v := range d.views() {
+		if v.paused.on() && v.paused.until > than && (!ok || v.paused.until < at) {
+			at, ok = v.paused.until, true
 		}
 	}
 	return at, ok
+}
+
+// views goes through those of all accounts.
+func (d *dest) views() iter.Seq[*view] {
+	return func(yield func(*view) bool) {
+		for _, a := range d.accounts {
+			for _, v := range a.views {
+				if !yield(v) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -1,0 +1,68 @@
+package dialer_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stayopen-go/stayopen/dialer"
+	"github.com/stayopen-go/stayopen/internal/netlab"
+)
+
+// Two parts of a program may share a source and a destination, each with a range
+// of ports of its own.
+func TestRangeThatHasRunOutLeavesOtherRangesAlone(t *testing.T) {
+	needPortRange(t)
+	port, inside := inLab(t, narrowLab)
+	if !inside {
+		return
+	}
+	addr := netlab.ServerAddr.String() + ":" + port
+	for _, name := range []string{"with Sources", "without Sources"} {
+		t.Run(name, func(t *testing.T) {
+			dialers := make(map[string]*dialer.Dialer)
+			for what, r := range map[string]dialer.PortRange{"low": {Lo: 20000, Hi: 20004}, "high": {Lo: 20010, Hi: 20019}, "whole": {}} {
+				dialers[what] = &dialer.Dialer{PortRange: r}
+				if name == "with Sources" {
+					dialers[what].Sources = prefixes("198.18.0.1/32")
+				}
+			}
+			waiting := *dialers["low"]
+			waiting.WaitForPort, waiting.Timeout = true, 10*time.Second
+
+			all := openAll(dialers["low"].Dial, []string{addr}, 100)
+			defer func() { release(all) }()
+			if len(all) != 5 {
+				t.Fatalf("got %d connections from the low range, want 5", len(all))
+			}
+			waited := make(chan error, 1)
+			go func() {
+				c, err := waiting.Dial("tcp", addr)
+				if err == nil {
+					c.(*dialer.Conn).Reset()
+				}
+				waited <- err
+			}()
+			for range 20 {
+				if _, err := dialers["low"].Dial("tcp", addr); !errors.Is(err, dialer.ErrPortsExhausted) {
+					t.Errorf("low range: got %v, want %v", err, dialer.ErrPortsExhausted)
+				}
+				for _, what := range []string{"high", "whole"} {
+					c, err := dialers[what].Dial("tcp", addr)
+					if err != nil {
+						t.Errorf("%s range: got %v, want a connection: only the low range has run out", what, err)
+						continue
+					}
+					c.(*dialer.Conn).Reset()
+				}
+			}
+			// A port of the low range comes free, for who waits for one there.
+			all[0].(*dialer.Conn).Reset()
+			all = all[1:]
+			if err := <-waited; err != nil {
+				t.Errorf("waiting for the low range: got %v, want the port that came free", err)
+			}
+		})
+	}
+	wantNothingCounted(t)
+}
