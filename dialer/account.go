@@ -11,6 +11,10 @@ type accountKey struct {
 	// explicit is Dialer.ExplicitPorts, whose ports are others than those the
 	// kernel chooses from; otherwise the zero range.
 	explicit PortRange
+	// control is the Dialer if it has a Control function of its own, and leaves
+	// the source to the kernel: the function may have bound the socket to an
+	// address, or to a device. Zero for all others.
+	control uintptr
 }
 
 // account is what one source has in use towards one destination. The ledger's

@@ -27,12 +27,13 @@ type Budget struct {
 	// Size is how many ports there are to choose from:
 	// net.ipv4.ip_local_port_range without net.ipv4.ip_local_reserved_ports, or
 	// what Dialer.PortRange leaves of it, or Dialer.ExplicitPorts. If Dialers
-	// with several ranges are in use, of the widest.
+	// with several PortRanges are in use, of the widest. What the kernel is set to
+	// is read again after 5 s.
 	Size int
 
 	// ResumesAt is when the next dial may ask the kernel for a port again, after
-	// it had none. A port of this process that comes free ends the pause sooner.
-	// Zero if there is no pause.
+	// it had none in the range that Size is of. A port of this process that comes
+	// free ends the pause sooner. Zero if there is no pause.
 	ResumesAt time.Time
 }
 
@@ -44,10 +45,11 @@ func (b Budget) Used() float64 { return float64(b.Open+b.TimeWait) / float64(max
 func (b Budget) Room() int { return max(b.Size-b.Open-b.TimeWait, 0) }
 
 // Budgets goes through the port budgets of the process, in no particular order:
-// one for each pair of a source and a destination with a port in use or a pause.
-// All are of one moment. Connections that were dialed without a source (by an
-// empty Dialer.Sources) are not counted, but a pause is, with the zero Addr for
-// Source. It may be called at any time by anybody.
+// one for each pair of a source and a destination with a port in use or a pause,
+// and one more for each range of Dialer.ExplicitPorts there. All are of one moment.
+// Connections that were dialed without a source (by an empty Dialer.Sources) are
+// not counted, but a pause is, with the zero Addr for Source, and for each Dialer
+// with a Control function on its own. It may be called at any time by anybody.
 func Budgets() iter.Seq[Budget] {
 	return func(yield func(Budget) bool) {
 		for _, b := range ports.budgets() {

@@ -15,6 +15,7 @@ type ask struct {
 	chooser  Chooser // nil: MostRoom
 	ports    PortRange
 	explicit PortRange
+	control  uintptr      // the Dialer, as accountKey has it
 	size     int          // how many ports that is for each source
 	key      string       // the sticky key, if the chooser wants it
 	tried    []netip.Addr // sources that failed; not changed while there is a lease
@@ -27,10 +28,13 @@ func (q *ask) accepts(a *account) bool {
 	case a.key.explicit != q.explicit:
 		return false
 	case len(q.from) == 0:
-		return !a.key.src.IsValid()
+		return a.key == q.unbound()
 	}
 	return q.from.contain(a.key.src)
 }
+
+// unbound is that of the account where the kernel chooses the source.
+func (q *ask) unbound() accountKey { return accountKey{control: q.control} }
 
 // outcome is what became of an ask.
 type outcome uint8
@@ -136,7 +140,7 @@ func (l *ledger) mostRoomLocked(q *ask, now time.Duration) (best netip.Addr, o o
 
 // unboundLocked is chooseLocked where the kernel chooses the source.
 func (l *ledger) unboundLocked(q *ask, now time.Duration) (*lease, outcome) {
-	a := l.destLocked(q.dst).accountLocked(accountKey{})
+	a := l.destLocked(q.dst).accountLocked(q.unbound())
 	if a.viewLocked(q).outLocked(now) && !a.asideLocked(now) {
 		return nil, outOfPorts
 	}
@@ -200,7 +204,7 @@ func (l *ledger) candidatesLocked(q *ask, now time.Duration) ([]Budget, outcome)
 // judgeLocked says how well the source at a place would do, and finds its account
 // and view, if it has any.
 func (l *ledger) judgeLocked(q *ask, d *dest, place int, src netip.Addr, now time.Duration) (*account, *view, tier) {
-	a := d.atLocked(place, accountKey{src, q.explicit})
+	a := d.atLocked(place, accountKey{src: src, explicit: q.explicit})
 	if a == nil {
 		if l.aside[src].holds(now) {
 			return nil, nil, tierAside
@@ -230,7 +234,7 @@ func (a *account) roomLocked(v *view, q *ask) int {
 
 // takeLocked counts an attempt on the source.
 func (l *ledger) takeLocked(q *ask, src netip.Addr, now time.Duration) *lease {
-	return l.destLocked(q.dst).accountLocked(accountKey{src, q.explicit}).takeLocked(q, now)
+	return l.destLocked(q.dst).accountLocked(accountKey{src: src, explicit: q.explicit}).takeLocked(q, now)
 }
 
 // takeLocked counts an attempt on the account. It returns nil if ports are
@@ -261,7 +265,7 @@ func (a *account) takeLocked(q *ask, now time.Duration) *lease {
 func (l *ledger) refuse(q *ask, err error) {
 	now := l.lock()
 	defer l.mu.Unlock()
-	a := l.destLocked(q.dst).accountLocked(accountKey{})
+	a := l.destLocked(q.dst).accountLocked(q.unbound())
 	a.viewLocked(q).refuseLocked(err, now, false)
 }
 
@@ -278,8 +282,14 @@ func (l *ledger) freed(peer net.Addr) {
 	dst = netip.AddrPortFrom(dst.Addr().Unmap(), dst.Port())
 	l.lock()
 	defer l.mu.Unlock()
-	if d := l.dests[dst]; d != nil && d.accounts[accountKey{}] != nil {
-		d.accounts[accountKey{}].freedLocked(0, nil)
+	d := l.dests[dst]
+	if d == nil {
+		return
+	}
+	for key, a := range d.accounts {
+		if !key.src.IsValid() {
+			a.freedLocked(0, nil)
+		}
 	}
 }
 

@@ -96,8 +96,8 @@ func (h *history) choose(q *ask) *lease {
 	all, want := h.l.candidatesLocked(q, now)
 	for _, b := range all {
 		used := 0
-		if d := h.l.dests[q.dst]; d != nil && d.accounts[accountKey{b.Source, q.explicit}] != nil {
-			a := d.accounts[accountKey{b.Source, q.explicit}]
+		if d := h.l.dests[q.dst]; d != nil && d.accounts[accountKey{src: b.Source, explicit: q.explicit}] != nil {
+			a := d.accounts[accountKey{src: b.Source, explicit: q.explicit}]
 			used = a.viewLocked(q).usedLocked()
 		}
 		if b.Open+b.TimeWait != used {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // Dialer dials like [net.Dialer], from sources of your choice. The zero value
@@ -221,6 +222,15 @@ func (d *Dialer) netDialer() net.Dialer {
 
 // hasControl reports whether the user's code sees sockets before ours does.
 func (d *Dialer) hasControl() bool { return d.Control != nil || d.ControlContext != nil }
+
+// ownControl is the Dialer's address if the user's code sees its sockets, and
+// zero otherwise.
+func (d *Dialer) ownControl() uintptr {
+	if !d.hasControl() {
+		return 0
+	}
+	return uintptr(unsafe.Pointer(d))
+}
 
 // control runs the user's own control function, if there is one.
 func (d *Dialer) control(ctx context.Context, network, address string, c syscall.RawConn) error {

@@ -126,6 +126,7 @@ func (dl *dialing) newAttempt(a *attempt, address string, dst netip.AddrPort) {
 		chooser:  plain(d.Chooser),
 		ports:    d.PortRange,
 		explicit: d.ExplicitPorts,
+		control:  d.ownControl(),
 		size:     dl.space.sizeOf(d.PortRange, d.ExplicitPorts),
 		key:      dl.key,
 		tried:    a.tried,

@@ -155,7 +155,7 @@ func (d *dest) disappointLocked(now time.Duration) {
 func (l *ledger) hopefulLocked(q *ask, now time.Duration) bool {
 	d := l.destLocked(q.dst)
 	if len(q.from) == 0 {
-		return !d.accountLocked(accountKey{}).asideLocked(now)
+		return !d.accountLocked(q.unbound()).asideLocked(now)
 	}
 	for place, src := range q.from.inTurn(q.dst.Addr().Is6(), nil, q.key, 0) {
 		if _, _, t := l.judgeLocked(q, d, place, src, now); t != tierAside {

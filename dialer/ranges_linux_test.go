@@ -2,8 +2,12 @@ package dialer_test
 
 import (
 	"errors"
+	"net/netip"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stayopen-go/stayopen/dialer"
 	"github.com/stayopen-go/stayopen/internal/netlab"
@@ -65,4 +69,47 @@ func TestRangeThatHasRunOutLeavesOtherRangesAlone(t *testing.T) {
 		})
 	}
 	wantNothingCounted(t)
+}
+
+// A Control function may bind sockets to an address or a device, whose ports are
+// not those of all other dials.
+func TestDialerWhoseControlBindsRunsOutAlone(t *testing.T) {
+	port, inside := inLab(t, func(lab *netlab.Lab) {
+		narrowLab(lab)
+		lab.AddAddr(lab.Client, netip.MustParsePrefix("198.18.0.3/24"))
+	})
+	if !inside {
+		return
+	}
+	addr := netlab.ServerAddr.String() + ":" + port
+	bound := &dialer.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		cerr := c.Control(func(fd uintptr) {
+			err = errors.Join(
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1),
+				unix.Bind(int(fd), &unix.SockaddrInet4{Addr: [4]byte{198, 18, 0, 3}}))
+		})
+		return errors.Join(cerr, err)
+	}}
+	all := openAll(bound.Dial, []string{addr}, 100)
+	defer func() { release(all) }()
+	if len(all) != 20 {
+		t.Fatalf("got %d connections, want 20", len(all))
+	}
+	for range 20 {
+		if _, err := bound.Dial("tcp", addr); !errors.Is(err, dialer.ErrPortsExhausted) {
+			t.Errorf("bound: got %v, want %v", err, dialer.ErrPortsExhausted)
+		}
+		c, err := new(dialer.Dialer).Dial("tcp", addr)
+		if err != nil {
+			t.Errorf("not bound: got %v, want a connection from an address with ports", err)
+			continue
+		}
+		c.(*dialer.Conn).Reset()
+	}
+	all[0].(*dialer.Conn).Reset()
+	c, err := bound.Dial("tcp", addr)
+	if err != nil {
+		t.Fatalf("bound, after a reset: got %v, want the port that came free", err)
+	}
+	all[0] = c
 }
