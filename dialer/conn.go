@@ -74,10 +74,15 @@ func (c *Conn) NetConn() net.Conn {
 	return c.TCPConn
 }
 
-// SyscallConn is net.TCPConn's.
+// SyscallConn is net.TCPConn's, but for what package os alone finds in that: by it,
+// io.Copy from a file would pass ReadFrom by.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	c.lent.Store(true)
-	return c.TCPConn.SyscallConn()
+	raw, err := c.TCPConn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ syscall.RawConn }{raw}, nil
 }
 
 // File is net.TCPConn's: it returns a copy of the descriptor.

@@ -110,6 +110,50 @@ func TestBytesAreCountedWhicheverWayTheyGo(t *testing.T) {
 	}
 }
 
+// Package os looks for the socket behind SyscallConn, and would write to it, or read
+// from it, itself.
+func TestBytesBetweenAConnAndAFileAreCounted(t *testing.T) {
+	const size = 1 << 20
+	open := func() *os.File {
+		f, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	for name, receive := range map[string]func(f *os.File, c *dialer.Conn) (int64, error){
+		"io.Copy":  func(f *os.File, c *dialer.Conn) (int64, error) { return io.Copy(f, c) },
+		"io.CopyN": func(f *os.File, c *dialer.Conn) (int64, error) { return io.CopyN(f, c, size) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, tcp := pair(t, new(dialer.Dialer), listen(t, "127.0.0.1:0"))
+			in := dialer.Wrap(tcp)
+			from := open()
+			if err := from.Truncate(size); err != nil {
+				t.Fatal(err)
+			}
+			sent := make(chan error, 1)
+			go func() {
+				_, err := io.Copy(out, from)
+				sent <- errors.Join(err, out.CloseWrite())
+			}()
+			if n, err := receive(open(), in); n != size || err != nil {
+				t.Errorf("received %d bytes, %v, want %d", n, err, size)
+			}
+			if err := <-sent; err != nil {
+				t.Errorf("sending: %v", err)
+			}
+			if got := out.BytesWritten(); got != size {
+				t.Errorf("written: got %d bytes, want %d", got, size)
+			}
+			if got := in.BytesRead(); got != size {
+				t.Errorf("read: got %d bytes, want %d", got, size)
+			}
+		})
+	}
+}
+
 func TestSecondCloseIsLikeTCPConns(t *testing.T) {
 	for name, second := range map[string]func(*dialer.Conn) error{"Close": (*dialer.Conn).Close, "Reset": (*dialer.Conn).Reset} {
 		c, _ := pair(t, &dialer.Dialer{Sources: prefixes("127.0.0.1/32")}, listen(t, "127.0.0.1:0"))
