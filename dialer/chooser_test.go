@@ -138,13 +138,22 @@ func TestPinnedDialComesFromItsSourceAndNoOther(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 		_, err := d.DialContext(dialer.WithSource(t.Context(), netip.MustParseAddr("::1")), "tcp", addr)
-		if !errors.Is(err, dialer.ErrNoSource) {
-			t.Errorf("%s: pinned to the other family: got %v, want %v", name, err, dialer.ErrNoSource)
+		if !errors.Is(err, dialer.ErrNoSource) || !strings.Contains(err.Error(), "give WithSource an IPv4 address, not ::1") {
+			t.Errorf("%s: pinned to the other family: got %v, want %v and what to do", name, err, dialer.ErrNoSource)
 		}
 		_, err = d.DialContext(dialer.WithSource(t.Context(), netip.MustParseAddr("192.0.2.9")), "tcp", addr)
 		var e *dialer.SourceError
-		if !errors.As(err, &e) || len(e.Sources) != 1 || e.Sources[0].String() != "192.0.2.9" {
+		if !errors.As(err, &e) || len(e.Sources) != 1 || e.Sources[0].String() != "192.0.2.9" || !strings.Contains(err.Error(), "given to WithSource") {
 			t.Errorf("%s: pinned to an address that is not ours: got %v, want a *SourceError that names it", name, err)
+		}
+		for _, src := range []string{"0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"} {
+			c, err := d.DialContext(dialer.WithSource(t.Context(), netip.MustParseAddr(src)), "tcp", addr)
+			if err == nil {
+				c.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "dialer: WithSource: "+src) {
+				t.Errorf("%s: pinned to %s: got %v, want an error that says so: no connection can come from there", name, src, err)
+			}
 		}
 	}
 	off := dialer.WithSource(ctx, netip.Addr{})

@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -181,6 +182,11 @@ func (d *Dialer) dialTCP(ctx context.Context, network, address string) (*Conn, e
 	}
 	dl := d.newDialing(ctx, network)
 	defer dl.leave()
+	if p := dl.pinned[0]; p.IsValid() {
+		if err := validateSource(p); err != nil {
+			return nil, fmt.Errorf("dialer: WithSource: %w", err)
+		}
+	}
 	if dst, ok := dl.parse(address); ok {
 		dl.literal = true
 		dl.newAttempt(&dl.one, address, dst)

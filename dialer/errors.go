@@ -66,7 +66,7 @@ func (e *ExhaustedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "dialer: no local port is left for %v%s", e.Destination, from(e.Sources))
 	if len(e.Sources) > 0 {
-		fmt.Fprintf(&b, " (%d in use and %d in TIME_WAIT by this process, of %d in %v)", e.InUse, e.TimeWait, e.Ports, e.Range)
+		fmt.Fprintf(&b, " (%d in use and %d in TIME_WAIT by this process, of %d in %v%s)", e.InUse, e.TimeWait, e.Ports, e.Range, e.others())
 	} else {
 		fmt.Fprintf(&b, " in %v", e.Range)
 	}
@@ -75,6 +75,14 @@ func (e *ExhaustedError) Error() string {
 		fmt.Fprintf(&b, "; also: %v", e.Other)
 	}
 	return b.String()
+}
+
+// others says who has the ports that are not counted, where they are most.
+func (e *ExhaustedError) others() string {
+	if 2*(e.InUse+e.TimeWait) >= e.Ports {
+		return ""
+	}
+	return "; most are taken by other processes, or by connections not made from Sources"
 }
 
 // Unwrap returns ErrPortsExhausted, Err, and Other if there is one.
@@ -132,17 +140,25 @@ type SourceError struct {
 	// ErrNoSource, with the error of the Interfaces in it if they could not be
 	// asked.
 	Err error
+
+	pinned netip.Addr // by WithSource
 }
 
 // Error names the destination, the sources and a way out.
 func (e *SourceError) Error() string {
+	which := "each address in Dialer.Sources"
+	if e.pinned.IsValid() {
+		which = "the address given to WithSource"
+	}
 	switch {
+	case errors.Is(e.Err, ErrNoSource) && e.pinned.IsValid():
+		return fmt.Sprintf("dialer: %v: %v; give WithSource an %s address, not %v", e.Destination, e.Err, family(e.Destination.Addr()), e.pinned)
 	case errors.Is(e.Err, ErrNoSource):
 		return fmt.Sprintf("dialer: %v: %v; add an %s address to Dialer.Sources or Interfaces", e.Destination, e.Err, family(e.Destination.Addr()))
 	case faultOf(e.Err) == notOurs:
-		return fmt.Sprintf("dialer: %v cannot be dialed%s: %v; check that each address in Dialer.Sources is one of this host", e.Destination, from(e.Sources), e.Err)
+		return fmt.Sprintf("dialer: %v cannot be dialed%s: %v; check that %s is one of this host", e.Destination, from(e.Sources), e.Err, which)
 	default:
-		return fmt.Sprintf("dialer: %v cannot be reached%s: %v; check that each address in Dialer.Sources has a route there", e.Destination, from(e.Sources), e.Err)
+		return fmt.Sprintf("dialer: %v cannot be reached%s: %v; check that %s has a route there", e.Destination, from(e.Sources), e.Err, which)
 	}
 }
 

@@ -73,6 +73,14 @@ func TestExhaustedErrorTellsTheFiguresAndWhatToDo(t *testing.T) {
 	if !errors.Is(e, dialer.ErrPortsExhausted) || !errors.Is(e, errAddrNotAvail) || e.Timeout() {
 		t.Errorf("got %v, want it to be %v and %v, and no timeout", e, dialer.ErrPortsExhausted, errAddrNotAvail)
 	}
+	if text := e.Error(); strings.Contains(text, "other processes") {
+		t.Errorf("got %q, want nobody else blamed: most ports are in use here", text)
+	}
+	few := *e
+	few.InUse, few.TimeWait = 3, 0
+	if text := few.Error(); !strings.Contains(text, "most are taken by other processes") {
+		t.Errorf("got %q, want it said who has the other ports", text)
+	}
 	e.Other = context.DeadlineExceeded
 	if !errors.Is(e, dialer.ErrPortsExhausted) || !errors.Is(e, context.DeadlineExceeded) || !e.Timeout() || !strings.Contains(e.Error(), "also: context deadline exceeded") {
 		t.Errorf("got %v, want it to be %v and a timeout", e, e.Other)

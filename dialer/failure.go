@@ -25,7 +25,11 @@ func (dl *dialing) failure(err error) error {
 			}
 		}
 	}
-	return withFiles(dl.explain(err))
+	err = dl.explain(err)
+	if e := (*SourceError)(nil); dl.pinned[0].IsValid() && errors.As(err, &e) {
+		e.pinned = dl.pinned[0].Addr()
+	}
+	return withFiles(err)
 }
 
 // outOfPorts is the error of a dial in which an attempt ended for want of a port.

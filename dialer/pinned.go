@@ -13,8 +13,10 @@ type (
 // WithSource returns a context whose dials are made from the local address src
 // and no other, whatever the Dialer's Sources are. It need not be one of them.
 // A dial to an address of the other family fails with [ErrNoSource], and one from
-// an address that this host does not have with a *[SourceError]. The zero Addr
-// takes a pin off again.
+// an address that this host does not have with a *[SourceError]. An address that
+// no connection can come from, such as 0.0.0.0 or one of multicast, fails as it
+// does in Sources. A zone is left out: that of the destination counts. The zero
+// Addr takes a pin off again.
 func WithSource(ctx context.Context, src netip.Addr) context.Context {
 	return context.WithValue(ctx, sourceKey{}, src.Unmap().WithZone(""))
 }
