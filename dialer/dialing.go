@@ -295,6 +295,9 @@ func (dl *dialing) choose(ctx context.Context, a *attempt) error {
 		return nil
 	}
 	if len(a.from) == 0 && dl.bound() {
+		if isFileLimit(dl.srcErr) {
+			return dl.srcErr
+		}
 		err := ErrNoSource
 		if dl.srcErr != nil {
 			err = fmt.Errorf("%w: %w", err, dl.srcErr)

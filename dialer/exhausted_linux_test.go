@@ -238,22 +238,38 @@ func TestOutOfDescriptorsIsTyped(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
 		t.Fatal(err)
 	}
-	d := &dialer.Dialer{Sources: prefixes("127.0.0.1/32")}
-	var open []net.Conn
-	defer func() { release(open) }()
-	for range 100 {
-		c, err := d.Dial("tcp", addr)
-		if err == nil {
-			open = append(open, c)
-			continue
-		}
+	check := func(err error) {
+		t.Helper()
 		var e *dialer.FilesError
 		if !errors.Is(err, dialer.ErrFilesExhausted) || !errors.Is(err, syscall.EMFILE) || !errors.As(err, &e) || e.Limit != 64 {
 			t.Errorf("got %v, want a *FilesError with the limit of 64", err)
 		}
-		return
+		if errors.Is(err, dialer.ErrNoSource) {
+			t.Errorf("got %v, which is ErrNoSource: want it left open whether there is one", err)
+		}
 	}
-	t.Error("got 100 connections with 64 descriptors")
+	d := &dialer.Dialer{Sources: prefixes("127.0.0.1/32")}
+	all := openAll(d.Dial, []string{addr}, 100)
+	defer func() { release(all) }()
+	if len(all) == 100 {
+		t.Error("got 100 connections with 64 descriptors")
+	}
+	_, err := d.Dial("tcp", addr)
+	check(err)
+
+	// To ask for the addresses of an interface takes a descriptor, too.
+	byInterface := &dialer.Dialer{Interfaces: []string{"lo"}}
+	_, err = byInterface.Dial("tcp", addr)
+	check(err)
+	for range 10 {
+		all[len(all)-1].Close()
+		all = all[:len(all)-1]
+	}
+	c, err := byInterface.Dial("tcp", addr)
+	if err != nil {
+		t.Fatalf("with descriptors again: got %v, want a connection at once", err)
+	}
+	all = append(all, c)
 }
 
 // A connect without a source address fails like one without a port.

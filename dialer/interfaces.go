@@ -49,7 +49,14 @@ func (c *interfaceCache) read(name string) interfaceReading {
 	if ok && time.Since(r.at) < interfaceLife {
 		return r
 	}
-	r = readInterface(name)
+	before := r
+	if r = readInterface(name); isFileLimit(r.err) {
+		// Which says nothing about the interface.
+		if ok && before.err == nil {
+			return before
+		}
+		return r
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byName == nil {
