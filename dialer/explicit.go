@@ -9,11 +9,12 @@ import (
 // destination: those never used first, then the one whose use ended longest ago.
 // The ledger's mutex guards it.
 type explicitPool struct {
-	ports  PortRange
-	start  int // where it begins: programs that share a range should not meet
-	fresh  int // how many ports have been dealt out
-	freed  []uint16
-	others map[uint16]time.Duration // found in use, and when to look again
+	ports   PortRange
+	start   int // where it begins: programs that share a range should not meet
+	fresh   int // how many ports have been dealt out
+	freed   []uint16
+	others  map[uint16]time.Duration // found in use, and when to look again
+	closing time.Duration            // how long one of ours that was found in use is left alone, see closingTime
 }
 
 // foreignTime is how long a port that somebody else uses is left alone: as long
@@ -53,10 +54,16 @@ func (p *explicitPool) left(now time.Duration) bool {
 
 // giveBack takes a port whose use has ended. Its TIME_WAIT, if it left one, is no
 // obstacle: an explicitly bound socket may take it over.
-func (p *explicitPool) giveBack(port uint16) { p.freed = append(p.freed, port) }
+func (p *explicitPool) giveBack(port uint16) {
+	p.freed = append(p.freed, port)
+	p.closing = 0
+}
 
-// closingTime is how long a port is left alone whose last connection is ours and
-// has not come to its TIME_WAIT yet, because the peer's FIN is still to come.
+// closingTime is how long a port is left alone at most whose last connection is
+// ours and has not come to its TIME_WAIT yet, because the peer's FIN is still to
+// come. That is mostly a matter of one round trip, so it begins with as long as
+// the pause that follows if there is no other port, and is doubled as long as none
+// of these ports can be had.
 const closingTime = time.Second
 
 // refused takes a port that the kernel would not have: somebody else uses it, or
@@ -67,16 +74,21 @@ func (p *explicitPool) refused(port uint16, ours bool, now time.Duration) {
 	}
 	p.others[port] = now + foreignTime
 	if ours {
-		p.others[port] = now + closingTime
+		p.closing = max(p.closing, pausePorts.first)
+		p.others[port] = now + p.closing
 	}
 }
 
 // reclaim gives ports that were found in use another chance when their time is up.
 func (p *explicitPool) reclaim(now time.Duration) {
+	before := len(p.freed)
 	for port, until := range p.others {
 		if until <= now {
 			delete(p.others, port)
 			p.freed = append(p.freed, port)
 		}
+	}
+	if len(p.freed) > before {
+		p.closing = min(2*p.closing, closingTime)
 	}
 }
