@@ -171,6 +171,19 @@ var (
 			e.weClose()
 			e.must(e.client.SetLinger(0))
 		}, peerFirst},
+		{"own FIN sent past the Conn, polite", func(e ends) {
+			e.client.SetCloseMode(dialer.CloseMode{PeerFirst: longer})
+			e.must(e.client.NetConn().(*net.TCPConn).CloseWrite())
+			e.kernelHas(netlab.FinWait2)
+		}, weFirst},
+		{"unread data, less than SO_RCVLOWAT", func(e ends) {
+			e.peerSends()
+			raw, err := e.client.SyscallConn()
+			e.must(err)
+			e.must(raw.Control(func(fd uintptr) {
+				e.must(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, 100))
+			}))
+		}, weReset},
 		{"reset if clean", func(e ends) { e.client.SetCloseMode(resetIfClean) }, weReset},
 		{"reset if clean, taken back", func(e ends) {
 			e.client.SetCloseMode(resetIfClean)

@@ -30,7 +30,7 @@ type Conn struct {
 	opened  time.Time
 
 	read, written atomic.Int64
-	lent          atomic.Bool // the socket is in other hands, too, which may set SO_LINGER
+	lent          atomic.Bool // the socket is in other hands, too, which may set options or send our FIN
 	broken        atomic.Bool // a Read met an error that ended the connection, and took it out of the socket
 
 	// mu guards the rest. Under it only system calls are made that do not wait.

@@ -14,10 +14,12 @@ type tcpInfo = unix.TCPInfo
 // would find a plain EOF where there was a reset.
 func (l *looker) lookAt(fd int) socket {
 	s := socket{known: true, abort: l.linger == 0}
-	if l.lent {
+	switch {
+	case l.lent:
+		// Our FIN may be out without our knowledge, and SO_RCVLOWAT set, with
+		// which poll keeps silent about a little data.
 		s.abort = lingerOf(fd) == 0
-	}
-	if pollNow(fd) == 0 && l.fin == finNotSent {
+	case l.fin == finNotSent && pollNow(fd) == 0:
 		s.state = tcpEstablished // neither data nor a FIN or RST of the peer's waits
 		return s
 	}
