@@ -214,6 +214,18 @@ func TestDestinationWithoutSourceOfItsFamily(t *testing.T) {
 
 // A dual-stack host, but sources of one family only: the other family must not
 // be in the way, nor hide what happened.
+func TestAddressThatIsMissingIsSaidToBe(t *testing.T) {
+	for _, source := range []string{"127.0.0.1/32", "::1/128"} {
+		for _, network := range []string{"tcp", "tcp4", "tcp6"} {
+			d := &dialer.Dialer{Sources: prefixes(source)}
+			_, want := new(net.Dialer).Dial(network, "")
+			if _, got := d.Dial(network, ""); got == nil || got.Error() != want.Error() {
+				t.Errorf("%s from %s: got %v, want %v as of net.Dialer", network, source, got, want)
+			}
+		}
+	}
+}
+
 func TestHostWithAddressesOfBothFamilies(t *testing.T) {
 	addr := netip.MustParseAddrPort(echo(t, "127.0.0.1:0"))
 	names := &nameServer{TB: t, hosts: map[string][]string{"both.test": {"::1", "127.0.0.1"}}}

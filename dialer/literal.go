@@ -11,7 +11,7 @@ type parsed struct {
 // parse reads an address that needs no resolver and is of the network's family:
 // then there is one attempt.
 func (dl *dialing) parse(address string) (netip.AddrPort, bool) {
-	if address != dl.parsed.address {
+	if address != dl.parsed.address || address == "" {
 		dst, err := netip.ParseAddrPort(address)
 		if err != nil || dst.Addr().Is4In6() {
 			return netip.AddrPort{}, false
