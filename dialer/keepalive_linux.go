@@ -17,9 +17,10 @@ type keepAlive struct {
 
 const setsKeepAlive = true
 
-// keepAliveOf reads the fields as net.Dialer does. Its nine probes are also what
-// most kernels have without being told.
-func keepAliveOf(d *Dialer, kernel *portSpace) keepAlive {
+// keepAliveOf reads the fields as net.Dialer does. The nine probes that most
+// kernels have by themselves are set, too: the user's Control may have set others,
+// and a socket that was told nothing follows the sysctl, whenever that changes.
+func keepAliveOf(d *Dialer) keepAlive {
 	c := d.KeepAliveConfig
 	switch {
 	case c.Enable:
@@ -29,7 +30,7 @@ func keepAliveOf(d *Dialer, kernel *portSpace) keepAlive {
 		c = net.KeepAliveConfig{Idle: d.KeepAlive}
 	}
 	k := keepAlive{on: true, idle: keepAliveSeconds(c.Idle), interval: keepAliveSeconds(c.Interval), count: max(c.Count, 0)}
-	if c.Count == 0 && kernel.probes != 9 {
+	if c.Count == 0 {
 		k.count = 9
 	}
 	return k

@@ -7,4 +7,4 @@ type keepAlive struct{}
 
 const setsKeepAlive = false
 
-func keepAliveOf(*Dialer, *portSpace) keepAlive { return keepAlive{} }
+func keepAliveOf(*Dialer) keepAlive { return keepAlive{} }

@@ -10,7 +10,6 @@ import (
 type portSpace struct {
 	all      PortRange
 	reserved []PortRange // not to be taken; within all or not
-	probes   int         // of keep-alive, by default; 0 is not known
 	read     time.Time
 }
 

@@ -23,9 +23,6 @@ func readPortSpace() portSpace {
 	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports"); err == nil {
 		s.reserved = parseReserved(strings.TrimSpace(string(text)))
 	}
-	if text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_keepalive_probes"); err == nil {
-		s.probes, _ = strconv.Atoi(strings.TrimSpace(string(text)))
-	}
 	return s
 }
 

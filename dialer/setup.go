@@ -32,7 +32,7 @@ func (s *setup) init() { s.run = s.visit }
 // begin is for each new socket.
 func (s *setup) begin(dl *dialing) {
 	d := dl.dialer
-	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: d.hasControl(), keepAlive: keepAliveOf(d, dl.space), ports: d.PortRange, linger: -1}
+	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: d.hasControl(), keepAlive: keepAliveOf(d), ports: d.PortRange, linger: -1}
 }
 
 // apply visits the socket.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 
@@ -161,17 +162,40 @@ func sameOptions(t *testing.T, name string, theirs *net.Dialer, d *dialer.Dialer
 
 func TestKeepAliveProbesAreNetDialersWhateverTheKernelHas(t *testing.T) {
 	if !netlab.Inside() {
-		for _, probes := range []string{"3", "9"} {
-			lab := netlab.New(t)
-			lab.Sysctl(lab.Client, "net/ipv4/tcp_keepalive_probes", probes)
-			lab.Rerun(t, lab.Client)
-		}
+		lab := netlab.New(t)
+		lab.Rerun(t, lab.Client)
 		return
 	}
 	addr := echo(t, "127.0.0.1:0")
-	sameOptions(t, "zero", new(net.Dialer), new(dialer.Dialer), addr)
-	left := net.KeepAliveConfig{Enable: true, Count: -1}
-	sameOptions(t, "the kernel's", &net.Dialer{KeepAliveConfig: left}, &dialer.Dialer{KeepAliveConfig: left}, addr)
+	for _, probes := range []string{"9", "3"} { // changed between two dials
+		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_keepalive_probes", []byte(probes), 0); err != nil {
+			t.Fatal(err)
+		}
+		sameOptions(t, "zero, kernel "+probes, new(net.Dialer), new(dialer.Dialer), addr)
+		left := net.KeepAliveConfig{Enable: true, Count: -1}
+		sameOptions(t, "the kernel's "+probes, &net.Dialer{KeepAliveConfig: left}, &dialer.Dialer{KeepAliveConfig: left}, addr)
+	}
+}
+
+// net.Dialer sets its own over what the user's control function has set.
+func TestKeepAliveIsNetDialersWhateverControlSets(t *testing.T) {
+	addr := echo(t, "127.0.0.1:0")
+	control := func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			for _, option := range []int{unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT} {
+				if err := unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, option, 3); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	left := net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}
+	sameOptions(t, "zero", &net.Dialer{Control: control}, &dialer.Dialer{Control: control}, addr)
+	sameOptions(t, "off", &net.Dialer{Control: control, KeepAlive: -1}, &dialer.Dialer{Control: control, KeepAlive: -1}, addr)
+	sameOptions(t, "left", &net.Dialer{Control: control, KeepAliveConfig: left}, &dialer.Dialer{Control: control, KeepAliveConfig: left}, addr)
 }
 
 func TestControlSeesTheSocketFirst(t *testing.T) {
