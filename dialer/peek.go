@@ -4,7 +4,8 @@ package dialer
 type PeerState uint8
 
 const (
-	// Unknown: the system cannot be asked (everywhere but on Linux).
+	// Unknown: the system cannot be asked (everywhere but on Linux, and there if
+	// ppoll is forbidden or missing).
 	Unknown PeerState = iota
 	// Quiet: nothing waits to be read.
 	Quiet

@@ -36,6 +36,8 @@ func peek(fd int) PeerState {
 	switch events := pollNow(fd); {
 	case events == 0:
 		return Quiet
+	case events == unix.POLLNVAL:
+		return Unknown
 	case events&ended == 0 || unread(fd):
 		return HasData
 	}

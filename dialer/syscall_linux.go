@@ -42,14 +42,20 @@ func getsockopt(fd, level, option int, value unsafe.Pointer, size uintptr) unix.
 	return errno
 }
 
-// pollNow returns what has happened to the socket.
+// pollNow returns what has happened to the socket. POLLNVAL says that the kernel
+// does not tell: a filter of system calls is in the way, or it is one for 32 bits
+// that has no ppoll with 32 bits of time.
 func pollNow(fd int) int16 {
 	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
 	var now unix.Timespec // the kernel writes what is left of it
 	for {
 		_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
-		if errno != unix.EINTR {
+		switch errno {
+		case 0:
 			return p.Revents
+		case unix.EINTR:
+		default:
+			return unix.POLLNVAL
 		}
 	}
 }
