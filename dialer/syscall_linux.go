@@ -31,17 +31,6 @@ func lingerOf(fd int) int {
 	return int(v.Linger)
 }
 
-func setsockopt(fd, level, option int, value unsafe.Pointer, size uintptr) unix.Errno {
-	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(value), size, 0)
-	return errno
-}
-
-func getsockopt(fd, level, option int, value unsafe.Pointer, size uintptr) unix.Errno {
-	length := uint32(size)
-	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(value), uintptr(unsafe.Pointer(&length)), 0)
-	return errno
-}
-
 // pollNow returns what has happened to the socket. POLLNVAL says that the kernel
 // does not tell: a filter of system calls is in the way, or it is one for 32 bits
 // that has no ppoll with 32 bits of time.
@@ -73,11 +62,6 @@ func (s *setup) bindTo(fd int) unix.Errno {
 		sa.Scope_id = zoneID(s.zone)
 	}
 	return bindRaw(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
-}
-
-func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
-	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(addr), size)
-	return errno
 }
 
 // networkOrder is the port as the kernel wants it in memory.

@@ -1,0 +1,25 @@
+//go:build !386 && !s390x
+
+package dialer
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func setsockopt(fd, level, option int, value unsafe.Pointer, size uintptr) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(value), size, 0)
+	return errno
+}
+
+func getsockopt(fd, level, option int, value unsafe.Pointer, size uintptr) unix.Errno {
+	length := uint32(size)
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(value), uintptr(unsafe.Pointer(&length)), 0)
+	return errno
+}
+
+func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(addr), size)
+	return errno
+}
