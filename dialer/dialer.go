@@ -11,7 +11,7 @@ import (
 )
 
 // Dialer dials like [net.Dialer], from sources of your choice. The zero value
-// dials like a zero net.Dialer.
+// dials like a zero net.Dialer, without Multipath TCP.
 //
 // A Dialer is safe for concurrent use. Its fields are not to be changed after
 // its first use; before that it may be copied.
@@ -216,14 +216,17 @@ func (d *Dialer) limit(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // netDialer is the net.Dialer that does the work, without its time limits and
-// its control functions.
+// its control functions. Multipath TCP, which GODEBUG can turn on, is off: its
+// sockets do not tell who closed first.
 func (d *Dialer) netDialer() net.Dialer {
-	return net.Dialer{
+	nd := net.Dialer{
 		FallbackDelay:   d.FallbackDelay,
 		KeepAlive:       d.KeepAlive,
 		KeepAliveConfig: d.KeepAliveConfig,
 		Resolver:        d.Resolver,
 	}
+	nd.SetMultipathTCP(false)
+	return nd
 }
 
 // hasControl reports whether the user's code sees sockets before ours does.

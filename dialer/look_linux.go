@@ -1,10 +1,6 @@
 package dialer
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // tcpInfo is what TCP_INFO says.
 type tcpInfo = unix.TCPInfo
@@ -24,7 +20,7 @@ func (l *looker) lookAt(fd int) socket {
 		return s
 	}
 	l.info.Bytes_received = ^uint64(0) // Linux 4.1; older ones leave it out
-	if getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, unsafe.Pointer(&l.info), unsafe.Sizeof(l.info)) != 0 {
+	if getTCPInfo(fd, &l.info) != 0 {
 		return socket{}
 	}
 	s.state = tcpState(l.info.State)

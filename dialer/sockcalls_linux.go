@@ -19,6 +19,13 @@ func getsockopt(fd, level, option int, value unsafe.Pointer, size uintptr) unix.
 	return errno
 }
 
+// getTCPInfo may wait: for who is writing, on another thread, at that moment.
+func getTCPInfo(fd int, info *tcpInfo) unix.Errno {
+	length := uint32(unsafe.Sizeof(*info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(info)), uintptr(unsafe.Pointer(&length)), 0)
+	return errno
+}
+
 func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(addr), size)
 	return errno

@@ -37,6 +37,12 @@ func getsockopt(fd, level, option int, value unsafe.Pointer, size uintptr) unix.
 	return socketcall(15, unsafe.Pointer(&args))
 }
 
+// getTCPInfo may wait, for who is writing at that moment. Here the scheduler is
+// not told.
+func getTCPInfo(fd int, info *tcpInfo) unix.Errno {
+	return getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, unsafe.Pointer(info), unsafe.Sizeof(*info))
+}
+
 func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	args := struct {
 		fd   uintptr

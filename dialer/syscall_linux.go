@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls that every dial and every close make. None of them waits, so the
-// scheduler need not be told of them, which would take a fifth of their time.
+// The calls that every dial and every close make. But for TCP_INFO none of them
+// waits, so the scheduler need not be told of them, which would take a fifth of
+// their time.
 
 // setInt sets a socket option that is an int.
 func setInt(fd, level, option, value int) unix.Errno {
