@@ -88,7 +88,8 @@
 //
 // The reason unsolicited means that an HTTP/1 server sent something that nobody
 // had asked for, which net/http also logs; a 408 on an idle connection, which
-// some servers send before they close it, counts as peer_closed.
+// some servers send before they close it, counts as peer_closed. The reason other,
+// of opens and of closes, stands for any that this version has no name for.
 //
 // # Who dials
 //

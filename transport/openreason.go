@@ -30,7 +30,8 @@ import (
 // [github.com/stayopen-go/stayopen/pool.Conn.Cause].
 type OpenReason string
 
-// Why a connection was opened. There are others: every close reason is one.
+// Why a connection was opened. There are others: every close reason is one, and
+// "other" counts what this version has no name for.
 const (
 	OpenFirst     OpenReason = "first"     // the origin had none before
 	OpenBusy      OpenReason = "busy"      // all were in use or on their way to others, and none had been lost: the origin never had so many at once

@@ -189,11 +189,15 @@ const (
 	reasonSetup     reason = "setup_failed"     // opened, but TLS or the proxy failed
 	reasonIdle             = reason(pool.IdleTimeout)
 	reasonUpgrade   reason = "upgraded" // handed out by an upgrade or CONNECT, and closed by its receiver or its peer
+	reasonOther     reason = "other"    // one that is not among reasons: package pool, say, has a new one
 )
 
+// reasons are all that are counted, and the last one stands for any other: to
+// have counted a connection in a bad place is better than to end a program.
 var reasons = [...]reason{
 	reasonCanceled, reasonAbandoned, reasonLast, reasonPeer, reasonBroken, reasonPrivate, reasonUnasked, reasonProtocol, reasonGoAway, reasonDNS, reasonSetup, reasonUpgrade,
 	reasonIdle, reason(pool.MaxAge), reason(pool.MaxLeases), reason(pool.IdleLimit), reason(pool.Surplus), reason(pool.Evicted), reason(pool.CloseIdle), reason(pool.Closed),
+	reasonOther,
 }
 
 func (r reason) index() int {
@@ -202,7 +206,7 @@ func (r reason) index() int {
 			return i
 		}
 	}
-	panic("BUG: unknown close reason " + string(r))
+	return len(reasons) - 1
 }
 
 var initiators = [...]dialer.Initiator{dialer.Local, dialer.Peer, dialer.UnknownInitiator}

@@ -22,4 +22,5 @@ var reasons = map[string]string{
 	"evicted":          "It was idle and made room for another one.",
 	"close_idle":       "CloseIdleConnections was called.",
 	"pool_closed":      "The transport was closed.",
+	"other":            "For a reason that has no name here.",
 }
