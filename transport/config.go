@@ -148,6 +148,9 @@ type Config struct {
 	// last of them says Connection: close, so that it is the peer that closes,
 	// except where MaxConnAge's would not. Zero or negative: no limit but what the
 	// peer says (Keep-Alive: max=) or was seen to allow, to which the same applies.
+	// What was only seen is put to the test by one connection in 20, which then stays
+	// open without being used or, if MaxConns or MaxConnsPerHost had no place for
+	// that the last time, serves one more request, of those that may be sent twice.
 	MaxRequestsPerConn int
 
 	// IdleConnTimeout closes a connection that has been idle for so long. A peer

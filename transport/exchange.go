@@ -286,6 +286,10 @@ func (x *exchange) take(lease *connLease) *attempt {
 			lease.Retire(pool.Reason(why))
 			return nil
 		}
+		if !c.life.mayServe(x.req) {
+			lease.Retire(pool.MaxLeases)
+			return nil
+		}
 	}
 	// A fresh connection that is dead already is used all the same, so that
 	// its error is seen.

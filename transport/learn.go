@@ -66,6 +66,7 @@ type lesson struct {
 
 	idleLimit, exchangeLimit atomic.Int64 // what limits returns
 	expiries, reached        atomic.Uint64
+	dare                     atomic.Bool // see brokenOff
 }
 
 // closed notes that the peer has closed a connection, without having said so,
@@ -125,6 +126,17 @@ func (l *lesson) test() bool { return l.expiries.Add(1)%testEvery == 0 }
 // testExchanges is test for the limit of exchanges. It counts apart: one counter
 // for both could meet the same of a connection's responses every time.
 func (l *lesson) testExchanges() bool { return l.reached.Add(1)%testEvery == 0 }
+
+// brokenOff notes that a test of the limit of exchanges has come to nothing, since
+// another connection needed the place. Where no place is ever free (Config.MaxConns,
+// MaxConnsPerHost), each test would end so, and a limit that is none would be obeyed
+// for ever. So the next test is another one: the connection serves one request more,
+// of those that may be sent twice.
+func (l *lesson) brokenOff() { l.dare.Store(true) }
+
+// goBeyond reports, for a connection that is a test and has reached the limit of
+// exchanges, whether it is that other test.
+func (l *lesson) goBeyond() bool { return l.dare.Swap(false) }
 
 // beforeEnd is how long a connection is used that its peer was seen to close
 // after age: a tenth less, within which the ages agreed. That is between 250 ms,

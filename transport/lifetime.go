@@ -19,7 +19,8 @@ type lifetime struct {
 	began     atomic.Int64 // when the one that runs began, in Unix nanoseconds
 	before    atomic.Int64 // how long it had been idle then
 	announced atomic.Bool  // the peer has said when it will close: there is nothing to learn
-	testing   bool         // it is to reach the learned limit of exchanges and stay open, see lesson.test
+	testing   atomic.Bool  // it is to reach the learned limit of exchanges and stay open, see lesson.test
+	beyond    atomic.Bool  // it is to serve one exchange more than that, see lesson.brokenOff
 }
 
 // unused has a connection stay open until IdleConnTimeout without being used.
@@ -55,14 +56,17 @@ func (c *conn) heard(resp *http.Response) {
 	case exchanges == 0:
 	case rest < 0:
 		l.lesson.outlived(0, int(n))
-	case rest == 0 && l.testing:
+	case rest == 0 && l.testing.Load() && l.lesson.goBeyond():
+		l.beyond.Store(true)
+		left = leastOf(left, 1)
+	case rest == 0 && l.testing.Load():
 		entry.SetIdleLimit(1, unused) // its place is free for another
 		entry.SetSlots(0)             // nor has it one for who waits already
 	case rest == 0:
 		left = 0
 		entry.SetLeasesLeft(0)
 	case rest == 1 && said.requests == 0 && l.lesson.testExchanges():
-		l.testing = true
+		l.testing.Store(true)
 		left = 2 // the next one is not told that it is the last
 	default:
 		left = leastOf(left, rest)
@@ -111,9 +115,18 @@ func (l *lifetime) ended(why reason) {
 	case why == reasonPeer:
 		l.lesson.closed(time.Now(), l.idleFor(since), int(l.exchanges.Load()))
 	case why.ofIdle():
-		l.lesson.outlived(l.idleFor(since), int(l.exchanges.Load()))
+		idle := l.idleFor(since)
+		l.lesson.outlived(idle, int(l.exchanges.Load()))
+		if idle < oneMoment && l.testing.Load() && pool.Reason(why) == pool.Evicted {
+			l.lesson.brokenOff()
+		}
 	}
 }
+
+// mayServe reports whether a request may be sent, as far as what was learned goes.
+// If it is the first beyond the limit the connection may be about to close: then
+// only one that is sent again in that case.
+func (l *lifetime) mayServe(req *http.Request) bool { return !l.beyond.Load() || replayable(req) }
 
 // ofIdle reports whether the pool has closed what was idle and in good order.
 func (r reason) ofIdle() bool {

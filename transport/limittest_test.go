@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -15,6 +16,7 @@ import (
 type limited struct {
 	t      *testing.T
 	tr     *Transport
+	server *httptest.Server
 	req    *http.Request
 	lesson *lesson
 
@@ -30,6 +32,7 @@ func newLimited(t *testing.T, limit int, cfg Config) *limited {
 		r.served[req.RemoteAddr]++
 	}))
 	t.Cleanup(s.Close)
+	r.server = s
 	var err error
 	if r.tr, err = New(cfg); err != nil {
 		t.Fatal(err)
@@ -97,11 +100,84 @@ func TestAConnectionThatTestsARequestLimitIsNotGivenToWhoWaits(t *testing.T) {
 	r := newLimited(t, limit, Config{MaxConnsPerHost: 1})
 	var wg sync.WaitGroup
 	for range 4 {
-		wg.Go(func() { r.send(2 * testEvery * limit / 4) })
+		wg.Go(func() { r.send(3 * testEvery / 2 * limit / 4) }) // enough for one test
 	}
 	wg.Wait()
 	if n := r.most(); n > limit {
 		t.Errorf("a connection has served %d requests, want %d at most", n, limit)
+	}
+}
+
+func TestARequestLimitThatIsNoneIsForgottenWhereNoPlaceIsFree(t *testing.T) {
+	for name, cfg := range map[string]Config{"per host": {MaxConnsPerHost: 1}, "in all": {MaxConns: 1}} {
+		t.Run(name, func(t *testing.T) {
+			const limit = 3
+			r := newLimited(t, limit, cfg)
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() { r.send(4 * testEvery * limit / 4) })
+			}
+			wg.Wait()
+			if got := r.limit(); got != 0 {
+				t.Errorf("after %d connections that no limit has ended: it is still %d", 4*testEvery, got)
+			}
+		})
+	}
+}
+
+// closing is a handler that closes connections after so many requests without
+// saying so, and counts the requests that it answers.
+type closing struct {
+	limit int
+
+	mu       sync.Mutex // guards the rest
+	served   map[string]int
+	answered int
+}
+
+func (s *closing) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	s.mu.Lock()
+	s.served[req.RemoteAddr]++
+	n := s.served[req.RemoteAddr]
+	s.answered++
+	s.mu.Unlock()
+	if n < s.limit {
+		return
+	}
+	c, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	// Late, for a request that is on its way to be lost.
+	c.SetReadDeadline(time.Now().Add(withLast / 2))
+	c.Read(make([]byte, 1))
+	c.Close()
+}
+
+func TestARequestLimitThatStandsIsTestedByNoRequestThatCouldFail(t *testing.T) {
+	const limit, senders = 3, 4
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			r := newLimited(t, limit, Config{MaxConnsPerHost: 1})
+			s := &closing{limit: limit, served: make(map[string]int)}
+			r.server.Config.Handler = s
+			r.req.Method = method
+			var wg sync.WaitGroup
+			for range senders {
+				wg.Go(func() { r.send(5 * testEvery * limit / senders) })
+			}
+			wg.Wait()
+			if got, want := s.answered, 5*testEvery*limit; got != want {
+				t.Errorf("the server has answered %d requests, want %d", got, want)
+			}
+			if got := r.limit(); got != limit {
+				t.Errorf("the limit is %d, want %d, which the server has", got, limit)
+			}
+			if r.tr.Stats().Failed > 0 {
+				t.Errorf("%d requests have failed", r.tr.Stats().Failed)
+			}
+		})
 	}
 }
 
