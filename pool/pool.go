@@ -226,26 +226,3 @@ func (p *Pool[K, C]) Each(f func(key K, s Stats)) {
 		f(e.key, e.stats)
 	}
 }
-
-// EachConn calls f for each connection that is open, with the number of leases on
-// it, in no particular order. All figures are of one moment, for which the pool
-// stands still as long as it takes to look at each; f may call the pool.
-func (p *Pool[K, C]) EachConn(f func(c C, leases int)) {
-	type entry struct {
-		value  C
-		leases int
-	}
-	p.mu.Lock()
-	all := make([]entry, 0, p.open)
-	for _, o := range p.origins {
-		for c := o.conns.first; c != nil; c = o.conns.after(c) {
-			if c.phase == open {
-				all = append(all, entry{c.value, c.leased})
-			}
-		}
-	}
-	p.mu.Unlock()
-	for _, e := range all {
-		f(e.value, e.leases)
-	}
-}

@@ -63,12 +63,21 @@ func (p *Pool[K, C]) endTour(t *tour[K, C]) {
 func (p *Pool[K, C]) nextOf(t *tour[K, C]) (*origin[K, C], Stats) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	o := p.stepLocked(t)
+	if o == nil {
+		return nil, Stats{}
+	}
+	return o, o.statsLocked()
+}
+
+// stepLocked is nextOf without the figures.
+func (p *Pool[K, C]) stepLocked(t *tour[K, C]) *origin[K, C] {
 	o := p.met.after(&t.mark)
 	for o != nil && o.number == 0 { // the mark of another tour
 		o = p.met.after(o)
 	}
 	if o == nil || o.number > t.last {
-		return nil, Stats{}
+		return nil
 	}
 	next := p.met.after(o)
 	p.met.remove(&t.mark)
@@ -77,5 +86,5 @@ func (p *Pool[K, C]) nextOf(t *tour[K, C]) (*origin[K, C], Stats) {
 	} else {
 		p.met.insertBefore(&t.mark, next)
 	}
-	return o, o.statsLocked()
+	return o
 }

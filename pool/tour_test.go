@@ -139,11 +139,12 @@ func manyKeys(tb testing.TB, n int) *Pool[int, int] {
 	return p
 }
 
-// BenchmarkLooking is how long a look at all keys takes, and for which share of
-// that time it keeps the mutex from somebody who wants it, waits of more than
-// 50 µs counted. Without a look that is the machine's own doing.
+// BenchmarkLooking is how long a look at all keys or connections takes, for which
+// share of that time it keeps the mutex from somebody who wants it, waits of more
+// than 50 µs counted, and the longest of those waits. Without a look they are the
+// machine's own doing.
 func BenchmarkLooking(b *testing.B) {
-	for _, keys := range []int{1_000, 100_000} {
+	for _, keys := range []int{1_000, 10_000, 100_000} {
 		p := manyKeys(b, keys)
 		for name, look := range map[string]func(){
 			"none": func() { <-time.After(time.Duration(keys) * 150) },
@@ -152,20 +153,24 @@ func BenchmarkLooking(b *testing.B) {
 				for range p.All() {
 				}
 			},
+			"conns": func() { p.EachConn(func(int, int) {}) },
 		} {
 			b.Run("how="+name+"/keys="+strconv.Itoa(keys), func(b *testing.B) {
-				var waited time.Duration
+				var waited, longest time.Duration
 				for b.Loop() {
-					waited += longWaits(p, look)
+					sum, most := longWaits(p, look)
+					waited, longest = waited+sum, longest+most
 				}
 				b.ReportMetric(100*float64(waited)/float64(b.Elapsed()), "%-waiting")
+				b.ReportMetric(float64(longest.Microseconds())/float64(b.N), "µs-longest")
 			})
 		}
 	}
 }
 
-// longWaits adds up the times for which the mutex could not be had while look ran.
-func longWaits(p *Pool[int, int], look func()) (waited time.Duration) {
+// longWaits adds up the times for which the mutex could not be had while look ran,
+// and says which was the longest.
+func longWaits(p *Pool[int, int], look func()) (waited, longest time.Duration) {
 	done := make(chan struct{})
 	go func() {
 		look()
@@ -176,10 +181,11 @@ func longWaits(p *Pool[int, int], look func()) (waited time.Duration) {
 		p.Stats()
 		if d := time.Since(began); d > 50*time.Microsecond {
 			waited += d
+			longest = max(longest, d)
 		}
 		select {
 		case <-done:
-			return waited
+			return waited, longest
 		default:
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/stayopen-go/stayopen/internal/modversion"
-	"github.com/stayopen-go/stayopen/pool"
 )
 
 // scope is the instrumentation scope's name: this package's import path.
@@ -98,7 +97,10 @@ func (m *metrics) observe(_ context.Context, o metric.Observer) error {
 // openConns counts by version of HTTP.
 type openConns [len(versions)]struct{ active, idle int64 }
 
-// observeHosts sums up by host: one may be reached in several ways.
+// observeHosts sums up by host: one may be reached in several ways. With very many
+// connections that takes long, and requests must not stand still meanwhile: what
+// changes between two looks at the pool makes the figures of two hosts, or those of
+// connections and of requests, differ by that much.
 func (m *metrics) observeHosts(o metric.Observer) {
 	open := make(map[*host]*openConns)
 	m.t.pool.EachConn(func(c *conn, leases int) {
@@ -122,7 +124,9 @@ func (m *metrics) observeHosts(o metric.Observer) {
 		}
 	}
 	requests := make(map[*host]int64)
-	m.t.pool.Each(func(key origin, s pool.Stats) { requests[m.hosts.of(key)] += int64(s.Leases + s.Waiting) })
+	for key, s := range m.t.pool.All() {
+		requests[m.hosts.of(key)] += int64(s.Leases + s.Waiting)
+	}
 	for h, n := range requests {
 		o.ObserveInt64(m.requests, n, h.plain)
 	}
