@@ -3,8 +3,12 @@ package pool
 import "time"
 
 // instant is a moment on two clocks. The monotonic one stands still while the
-// machine sleeps (Linux, macOS) and the wall clock can be set back; a peer's
-// patience is measured by neither of these accidents, so both are kept.
+// machine sleeps (Linux, macOS), or is stopped with all that runs on it, as virtual
+// ones are for a snapshot; and the wall clock can be set back. A peer's patience is
+// measured by none of these accidents, so both are kept. A wall clock that is set
+// forward looks the same as a virtual machine that was stopped, on every clock that
+// there is. It is taken for that: connections that are closed for nothing cost a dial
+// each, and those that their peers have given up cost their callers an error.
 type instant struct {
 	mono time.Duration // since the pool was made
 	wall int64         // Unix time in nanoseconds

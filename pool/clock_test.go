@@ -37,6 +37,21 @@ func asleep(p *Pool[string, *wire], d time.Duration) {
 	}
 }
 
+func TestAWallClockThatIsSetBackKeepsNothingOpen(t *testing.T) {
+	inBubble(t, Config[string, *wire]{IdleTimeout: time.Minute, MaxAge: 10 * time.Minute}, func(r *rig) {
+		idle := r.open("idle", 1)[0]
+		g := r.get("old")
+		old := r.oneDial().succeed(1)
+		asleep(r.pool, -24*time.Hour)
+		pass(2 * time.Minute)
+		r.wantClosed(idle, IdleTimeout)
+		r.wantClosed(old)
+		pass(10 * time.Minute)
+		g.leased().Release()
+		r.wantClosed(old, MaxAge)
+	})
+}
+
 func TestGetRefusesWhatExpiredWhileTheMachineSlept(t *testing.T) {
 	cfg := Config[string, *wire]{IdleTimeout: time.Minute, MaxAge: time.Hour}
 	t.Run("idle", func(t *testing.T) {

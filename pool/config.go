@@ -145,7 +145,10 @@ type Config[K comparable, C any] struct {
 	Scarce func(err error) bool
 
 	// IdleTimeout is how long a connection may be idle. Zero or negative: no
-	// limit.
+	// limit. This and MaxAge are measured by the monotonic or the wall clock,
+	// whichever counts more: time in which the machine sleeps or stands still
+	// counts, and so does what the wall clock is set forward by, while one that is
+	// set back keeps nothing open for longer.
 	IdleTimeout time.Duration
 
 	// IdleWindow sizes what is idle by demand. A key keeps as many connections as

@@ -86,7 +86,7 @@ func (t *Transport) dialNew(ctx context.Context, o origin, entry *connEntry, tal
 	c.wire.unfinished, c.wire.mode, c.wire.onGone = c.unfinished, c.closeMode, c.onGone
 	if !c.http2 {
 		c.wire.busy, c.wire.undecided = &c.busy, c.undecided
-		c.life.lesson = t.lessons.of(o)
+		c.life.lesson, c.life.epoch = t.lessons.of(o), c.born.Add(-time.Second)
 		c.goodbye = t.goodbye(c.born)
 	}
 	c.watch = t.watch(o, c)

@@ -12,11 +12,12 @@ import (
 // said, and what other connections of its origin have taught. Used by one
 // exchange at a time, and by whoever closes the connection.
 type lifetime struct {
-	lesson *lesson // nil on HTTP/2, which says GOAWAY
+	lesson *lesson   // nil on HTTP/2, which says GOAWAY
+	epoch  time.Time // what moments are counted from, a second before the first so that none is 0
 
 	exchanges atomic.Int64 // that have had a response
-	idleSince atomic.Int64 // when the last of them ended, in Unix nanoseconds; 0 while one runs, and before the first
-	began     atomic.Int64 // when the one that runs began, in Unix nanoseconds
+	idleSince atomic.Int64 // when the last of them ended, see now; 0 while one runs, and before the first
+	began     atomic.Int64 // when the one that runs began
 	before    atomic.Int64 // how long it had been idle then
 	announced atomic.Bool  // the peer has said when it will close: there is nothing to learn
 	testing   atomic.Bool  // it is to reach the learned limit of exchanges and stay open, see lesson.test
@@ -87,7 +88,7 @@ func (l *lifetime) works() {
 	if l.lesson == nil || since == 0 {
 		return
 	}
-	l.began.Store(time.Now().UnixNano())
+	l.began.Store(l.now())
 	l.before.Store(int64(l.idleFor(since)))
 	idle, exchanges := l.lesson.limits()
 	if n := int(l.exchanges.Load()); idle > 0 && l.idleFor(since) > idle || exchanges > 0 && n >= exchanges {
@@ -96,11 +97,13 @@ func (l *lifetime) works() {
 }
 
 // rests notes that an exchange has ended and the connection can go on.
-func (l *lifetime) rests() { l.idleSince.Store(time.Now().UnixNano()) }
+func (l *lifetime) rests() { l.idleSince.Store(l.now()) }
 
-func (l *lifetime) idleFor(since int64) time.Duration {
-	return max(0, time.Duration(time.Now().UnixNano()-since))
-}
+// now is in nanoseconds, by the monotonic clock: when the wall clock is set forward
+// no connection has outlived anything.
+func (l *lifetime) now() int64 { return int64(time.Since(l.epoch)) }
+
+func (l *lifetime) idleFor(since int64) time.Duration { return time.Duration(l.now() - since) }
 
 // ended draws the lesson from a connection's end.
 func (l *lifetime) ended(why reason) {

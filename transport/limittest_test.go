@@ -186,12 +186,12 @@ func TestALimitIsRefutedByWhateverEndsAConnectionHereThatOutlivedIt(t *testing.T
 		reasonIdle: 0, reason(pool.Surplus): 0, reason(pool.Evicted): 0, reason(pool.IdleLimit): 0, reason(pool.MaxAge): 0,
 		reasonUnasked: 3, reasonBroken: 3, // those may be the peer's end
 	} {
-		l := lifetime{lesson: new(lesson)}
+		l := lifetime{lesson: new(lesson), epoch: time.Now().Add(-time.Hour)}
 		for i := range closesToLearn {
 			l.lesson.closed(time.Now().Add(time.Duration(i)*time.Minute), 0, 3)
 		}
 		l.exchanges.Store(3)
-		l.idleSince.Store(time.Now().Add(-2 * oneMoment).UnixNano())
+		l.idleSince.Store(l.now() - int64(2*oneMoment))
 		l.ended(why)
 		if _, got := l.lesson.limits(); got != want {
 			t.Errorf("%s: the limit is %d, want %d", why, got, want)
