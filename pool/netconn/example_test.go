@@ -43,6 +43,41 @@ func ask(ctx context.Context, p *netconn.Pool, addr, question string) (string, e
 	return bufio.NewReader(nc).ReadString('\n')
 }
 
+// The connections of a program that starts are open before it is asked anything.
+func ExamplePool_Warm() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	go shout(l) // ends when l is closed
+
+	p, err := netconn.New(netconn.Config{IdleTimeout: time.Minute})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer p.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := p.Warm(ctx, "tcp", l.Addr().String(), 5); err != nil {
+		fmt.Println("not all are open, what is missing is dialed when it is needed:", err)
+	}
+	answer, err := ask(ctx, p, l.Addr().String(), "is anybody there?")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(answer)
+	s := p.Stats()
+	fmt.Println(s.Opened, "opened,", s.Waited, "waited for")
+	// Output:
+	// IS ANYBODY THERE?
+	// 5 opened, 0 waited for
+}
+
 // A line protocol, over connections that stay open.
 func Example() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

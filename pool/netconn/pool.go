@@ -68,6 +68,21 @@ func (p *Pool) Dial(network, addr string) (net.Conn, error) {
 	return p.DialContext(context.Background(), network, addr)
 }
 
+// Warm dials addr until n connections to it are open, in use or not, so that the
+// callers of DialContext need not wait for a dial, login and TLS included. It
+// returns nil when they stand, or as many as the limits of Config allow. What
+// nobody waits for is idle then and kept as any other: if fewer are in use at once,
+// the rest, but for two, is closed step by step after three times
+// Config.IdleWindow. n of zero or less opens none.
+//
+// Its error is the first one of a dial, as Config.Dial returned it,
+// context.Cause(ctx) when ctx ends first, and then the dials go on,
+// context.Canceled after CloseIdleConnections, and pool.ErrClosed after Close or
+// Shutdown.
+func (p *Pool) Warm(ctx context.Context, network, addr string, n int) error {
+	return p.pool.Warm(ctx, key{network, addr}, n)
+}
+
 // handOut makes the caller's Conn of a lease.
 func (p *Pool) handOut(l *pool.Lease[key, *wire]) *Conn {
 	w := l.Value()
