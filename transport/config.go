@@ -34,7 +34,10 @@ type Config struct {
 	// Nil means what net/http documents for its DefaultTransport (proxies from
 	// the environment, HTTP/2, 90 s idle timeout, 10 s for a TLS handshake, 1 s
 	// for 100-continue), with two differences: HTTP/2 connections that are
-	// silent for 30 s are pinged, and there is no cap on idle connections.
+	// silent for 30 s are pinged, which finds a dead peer in 45 s, and there is no
+	// cap on idle connections. A Template that is given has to ask for pings itself,
+	// in HTTP2: http.DefaultTransport and its clones do not. See the package's
+	// documentation.
 	Template *http.Transport
 
 	// Dialer opens the TCP connections. If it is set, the Template's

@@ -101,6 +101,30 @@
 // its cancellation, and goes on for others when the request is served sooner or
 // given up.
 //
+// # Peers that are gone without a word
+//
+// A peer whose machine has lost its power, or to which the way is cut, closes
+// nothing. Over HTTP/2 a ping finds that out. With a nil Template one is sent when
+// nothing was read from a connection for 30 s, and the connection is given up when
+// no answer has come after 15 s more: for up to 45 s requests wait on it, new ones
+// among them, and those that may be sent twice are then sent again on another.
+// With a Template it is what that says in HTTP2 (SendPingTimeout and PingTimeout),
+// and http.DefaultTransport and its clones say nothing: there is no ping, and TCP
+// gives up in its own time, on Linux after a quarter of an hour. To know sooner:
+//
+//	tmpl.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
+//
+// Idle connections are pinged as well. So a ping every 30 s is two in the 90 s for
+// which they are kept by default. Servers that count pings take more amiss: those
+// of gRPC in Go (1.85), unless told otherwise, end a connection at the fourth ping
+// that comes while they send nothing, also in the middle of a call. Where calls
+// stay silent for 2 minutes let the server allow it, or ping more rarely. And an
+// answer can be late because the ping stands behind a large upload, so that less
+// than 15 s gives up some connections that are only slow.
+//
+// HTTP/1 has no ping. There the request's own deadline ends the wait, or the
+// Template's ResponseHeaderTimeout.
+//
 // # Who shares a connection
 //
 // Requests to one scheme, host and port, through one proxy with one set of
