@@ -173,8 +173,9 @@ func TestSurplusDialsAreCountedAfterTheirRequestsHaveGone(t *testing.T) {
 	s := serve(t, "h1", waiting)
 	base := s.likeDefault(t)
 	toServer, dialing, goOn := base.DialContext, make(chan struct{}), make(chan struct{})
+	dials := sync.OnceFunc(func() { close(dialing) })
 	base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dialing <- struct{}{}
+		dials()
 		<-goOn
 		return toServer(ctx, network, addr)
 	}
@@ -194,9 +195,13 @@ func TestSurplusDialsAreCountedAfterTheirRequestsHaveGone(t *testing.T) {
 	wait(t, func() bool { return sh.Stats().Opened == 1 }, func() string {
 		return fmt.Sprintf("got %+v, want the connection counted that nobody waited for", sh.Stats().Counts)
 	})
-	get(t, sh, "http://a.example/")
-	if c := sh.Stats().Counts; c.Opened != 1 || c.Reused != 1 {
-		t.Errorf("got %+v, want the next request on that connection", c)
+	// A request that comes before http.Transport has put the connection aside has
+	// another dialed.
+	wait(t, func() bool { get(t, sh, "http://a.example/"); return sh.Stats().Reused > 0 }, func() string {
+		return fmt.Sprintf("got %+v, want a request on that connection", sh.Stats().Counts)
+	})
+	if c := sh.Stats().Counts; c.Opened > 2 {
+		t.Errorf("got %+v, want at most one connection more", c)
 	}
 }
 
