@@ -108,7 +108,14 @@ func (a *attempt) exhausted() bool {
 // unfinished reports whether the attempt failed because of its source and there
 // are others to try.
 func (a *attempt) unfinished() bool {
-	return a.outcome == chosen && faultOf(a.err) != notSource && a.from.left(a.dst.Addr().Is6(), a.tried)
+	return a.outcome == chosen && (faultOf(a.err) != notSource || errors.Is(a.err, ErrNoSource)) && a.from.left(a.dst.Addr().Is6(), a.tried)
+}
+
+// sourceless reports whether the attempt failed for want of a source that could
+// be used, other than for want of a port.
+func (a *attempt) sourceless() bool {
+	f := faultOf(a.err)
+	return f == notOurs || f == noWay || errors.Is(a.err, ErrNoSource)
 }
 
 // again readies the attempt for a lease that it has waited for.

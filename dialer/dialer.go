@@ -92,7 +92,8 @@ type Dialer struct {
 	// Interfaces are names of network interfaces whose addresses are sources,
 	// too: all that are global unicast, private ones included (on the loopback
 	// interface, loopback). Addresses that come or go are noticed within a
-	// second. An interface that does not exist has none.
+	// second, and by a dial that would fail otherwise within 20 ms. An interface
+	// that does not exist has none.
 	Interfaces []string
 
 	// Chooser picks the source of each dial. Nil means MostRoom: the one with

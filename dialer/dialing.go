@@ -30,6 +30,7 @@ type dialing struct {
 	key     string // the sticky key
 	pinned  [1]netip.Prefix
 	ticket  uint64 // how long it has waited for a port, compared with others
+	renewed bool   // the addresses of Interfaces were read again
 	over    bool   // the dial has returned, not panicked
 
 	// mu guards the rest and what the attempts hold. No system call is made
@@ -104,7 +105,7 @@ func (dl *dialing) sources(ctx context.Context) {
 	dl.from = d.Sources
 	if len(d.Interfaces) > 0 {
 		var more sources
-		more, dl.srcErr = interfaceAddrs.sources(d.Interfaces)
+		more, dl.srcErr = interfaceAddrs.sources(d.Interfaces, false)
 		dl.from = append(dl.from[:len(dl.from):len(dl.from)], more...)
 	}
 	if _, sticky := plain(d.Chooser).(Sticky); sticky {
@@ -173,8 +174,8 @@ func (dl *dialing) first(ctx context.Context, address string) (*net.TCPConn, err
 }
 
 // next returns the attempt to go on with after an error: one that has sources
-// left, or one that has waited for a port and got it. It changes the error if the
-// wait was in vain.
+// left, or is given some by another look at the interfaces, or one that has waited
+// for a port and got it. It changes the error if the wait was in vain.
 func (dl *dialing) next(ctx context.Context, err *error) *attempt {
 	var out []*attempt
 	dl.mu.Lock()
@@ -188,6 +189,9 @@ func (dl *dialing) next(ctx context.Context, err *error) *attempt {
 		}
 	}
 	dl.mu.Unlock()
+	if a := dl.renew(); a != nil {
+		return a
+	}
 	if len(out) == 0 || !dl.dialer.WaitForPort {
 		return nil
 	}

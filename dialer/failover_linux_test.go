@@ -136,3 +136,41 @@ func TestInterfacesAddressesAreSources(t *testing.T) {
 		t.Errorf("got %v, want an error that names the interface and the field", err)
 	}
 }
+
+// The list of addresses is a second old at most, which is too old when all of it
+// has changed.
+func TestInterfaceWhoseOnlyAddressChangesFailsNoDial(t *testing.T) {
+	port, inside := inLab(t, nil)
+	if !inside {
+		return
+	}
+	d := &dialer.Dialer{Interfaces: []string{"eth0"}, Timeout: 5 * time.Second}
+	addr := netlab.ServerAddr.String() + ":" + port
+	dialFrom := func() (string, error) {
+		c, err := d.Dial("tcp", addr)
+		if err != nil {
+			return "", err
+		}
+		defer c.(*dialer.Conn).Reset()
+		return c.(*dialer.Conn).Source().String(), nil
+	}
+	if got, err := dialFrom(); got != "198.18.0.1" || err != nil {
+		t.Fatalf("got %q, %v, want a connection from eth0's address", got, err)
+	}
+	ipAddr(t, "del", "198.18.0.1/24")
+	ipAddr(t, "add", "198.18.0.77/24")
+	if got, err := dialFrom(); got != "198.18.0.77" || err != nil {
+		t.Errorf("got %q, %v, want the very next dial to come from the new address", got, err)
+	}
+	// Where there is none for a while, dials find that out, and find the next one.
+	ipAddr(t, "del", "198.18.0.77/24")
+	if got, err := dialFrom(); err == nil {
+		t.Errorf("got a connection from %s, want none: eth0 has no address", got)
+	}
+	ipAddr(t, "add", "198.18.0.78/24")
+	netlab.Await(t, "a dial from the third address", func() bool {
+		got, _ := dialFrom()
+		return got == "198.18.0.78"
+	})
+	wantNothingCounted(t)
+}

@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -9,9 +10,15 @@ import (
 	"time"
 )
 
-// interfaceLife is how long a reading of an interface's addresses is believed,
-// unless a dial finds one of them gone.
-const interfaceLife = time.Second
+const (
+	// interfaceLife is how long a reading of an interface's addresses is believed
+	// by a dial that can do with it.
+	interfaceLife = time.Second
+	// urgentLife is how long one is believed by those that cannot, once an urgent
+	// reading has been made: that many dials fail must not become that the system
+	// is asked as often.
+	urgentLife = 20 * time.Millisecond
+)
 
 // interfaceAddrs are the addresses of interfaces, as read lately. They are the
 // host's, so all Dialers share them.
@@ -19,76 +26,109 @@ var interfaceAddrs interfaceCache
 
 type interfaceCache struct {
 	mu     sync.Mutex // not held while the system is asked
-	byName map[string]interfaceReading
+	byName map[string]*interfaceReading
 }
 
+// interfaceReading is one look at an interface.
 type interfaceReading struct {
-	addrs sources
-	err   error
-	at    time.Time
+	at     time.Time               // when it was begun
+	urgent bool                    // it was made before the one before it was old
+	stale  bool                    // one of the addresses was found gone since; guarded by the cache's mutex
+	addrs  func() (sources, error) // asks the system, once
 }
 
 // sources returns the global unicast addresses of the interfaces. The error is
 // that of the last one that could not be asked; the addresses of the others are
-// good all the same.
-func (c *interfaceCache) sources(names []string) (all sources, err error) {
+// good all the same. It is urgent for who fails with what was read before.
+func (c *interfaceCache) sources(names []string, urgent bool) (all sources, err error) {
 	for _, name := range names {
-		r := c.read(name)
-		all = append(all, r.addrs...)
-		if r.err != nil {
-			err = r.err
+		addrs, nameErr := c.read(name, urgent)
+		all = append(all, addrs...)
+		if nameErr != nil {
+			err = nameErr
 		}
 	}
 	return all, err
 }
 
-func (c *interfaceCache) read(name string) interfaceReading {
-	c.mu.Lock()
-	r, ok := c.byName[name]
-	c.mu.Unlock()
-	if ok && time.Since(r.at) < interfaceLife {
-		return r
+func (c *interfaceCache) read(name string, urgent bool) (sources, error) {
+	r, before := c.reading(name, urgent)
+	addrs, err := r.addrs()
+	if !isFileLimit(err) {
+		return addrs, err
 	}
-	before := r
-	if r = readInterface(name); isFileLimit(r.err) {
-		// Which says nothing about the interface.
-		if ok && before.err == nil {
-			return before
-		}
-		return r
+	// Which says nothing about the interface.
+	var known sources
+	unknown := err
+	if before != nil {
+		known, unknown = before.addrs()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	current := c.byName[name] == r
+	switch {
+	case unknown == nil && current:
+		c.byName[name] = before
+	case current:
+		delete(c.byName, name)
+	}
+	if unknown == nil {
+		return known, nil
+	}
+	return addrs, err
+}
+
+// reading is the last one of the interface, or a new one if that is too old; then
+// it comes with the one before, nil if there was none. Those who come while the
+// system is being asked wait for the same answer.
+func (c *interfaceCache) reading(name string, urgent bool) (r, before *interfaceReading) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r = c.byName[name]
+	urgent = r != nil && (urgent || r.stale)
+	if r != nil && !r.old(urgent) {
+		return r, nil
+	}
+	before = r
+	r = &interfaceReading{at: time.Now(), urgent: urgent, addrs: sync.OnceValues(func() (sources, error) { return readInterface(name) })}
 	if c.byName == nil {
-		c.byName = make(map[string]interfaceReading)
+		c.byName = make(map[string]*interfaceReading)
 	}
 	c.byName[name] = r
-	return r
+	return r, before
+}
+
+// old reports whether it is time for another reading.
+func (r *interfaceReading) old(urgent bool) bool {
+	age := time.Since(r.at)
+	return age >= interfaceLife || urgent && (!r.urgent || age >= urgentLife)
 }
 
 // forget has the addresses read anew, because one of them is not there any more.
 func (c *interfaceCache) forget(src netip.Addr) {
 	c.mu.Lock()
+	all := slices.Collect(maps.Values(c.byName))
+	c.mu.Unlock()
+	all = slices.DeleteFunc(all, func(r *interfaceReading) bool {
+		addrs, _ := r.addrs() // which may have to be waited for
+		return !addrs.contain(src)
+	})
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	for name, r := range c.byName {
-		if r.addrs.contain(src) {
-			delete(c.byName, name)
-		}
+	for _, r := range all {
+		r.stale = true
 	}
 }
 
 // readInterface asks the system.
-func readInterface(name string) interfaceReading {
-	r := interfaceReading{at: time.Now()}
+func readInterface(name string) (all sources, err error) {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {
-		r.err = fmt.Errorf("interface %q: %w", name, err)
-		return r
+		return nil, fmt.Errorf("interface %q: %w", name, err)
 	}
 	addrs, err := ifi.Addrs()
 	if err != nil {
-		r.err = fmt.Errorf("interface %q: %w", name, err)
-		return r
+		return nil, fmt.Errorf("interface %q: %w", name, err)
 	}
 	for _, a := range addrs {
 		ipn, ok := a.(*net.IPNet)
@@ -99,11 +139,11 @@ func readInterface(name string) interfaceReading {
 		if addr = addr.Unmap(); !ok || !usable(addr) {
 			continue
 		}
-		if p := netip.PrefixFrom(addr, addr.BitLen()); !slices.Contains(r.addrs, p) {
-			r.addrs = append(r.addrs, p)
+		if p := netip.PrefixFrom(addr, addr.BitLen()); !slices.Contains(all, p) {
+			all = append(all, p)
 		}
 	}
-	return r
+	return all, nil
 }
 
 // usable reports whether an interface's address is a source: global unicast,
