@@ -39,10 +39,15 @@ func (a *attempt) repeat() {
 		return
 	}
 	// Either the source had no port left, or it is the destination's own
-	// address and the kernel gave it the destination's own port.
-	if src := a.lease.src; src.IsValid() && (src == a.dst.Addr() || a.dst.Addr().IsUnspecified()) {
-		a.self = src
-		a.noPorts, a.err = true, errNoPort
+	// address and the socket got the destination's own port.
+	src := a.lease.src
+	own := src.IsValid() && (src == a.dst.Addr() || a.dst.Addr().IsUnspecified())
+	switch explicit := a.lease.port; {
+	case own && explicit != 0 && explicit == a.dst.Port():
+		a.giveBack() // there are others
+		return
+	case own && explicit == 0:
+		a.self, a.err = src, errNoPort
 		a.giveBack()
 		a.try(src)
 		return

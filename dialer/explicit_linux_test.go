@@ -1,6 +1,7 @@
 package dialer_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -169,4 +170,36 @@ func TestExplicitPortsComeAgainWhenThePeerClosedFirst(t *testing.T) {
 	if ours != 0 {
 		t.Errorf("got %d TIME_WAITs on our side, want none: the peer closed first", ours)
 	}
+}
+
+// Where the source is the destination's own address, one of the ports connects
+// the socket to itself, which net does not want. The refusal of the others is what
+// the dial ends with.
+func TestNobodyListeningOnOwnAddressIsARefusal(t *testing.T) {
+	needPortRange(t)
+	if _, inside := inLab(t, narrowLab); !inside {
+		return
+	}
+	for name, d := range map[string]*dialer.Dialer{
+		"ExplicitPorts": {Sources: prefixes("127.0.0.1/32"), ExplicitPorts: dialer.PortRange{Lo: 10000, Hi: 10002}},
+		"PortRange":     {Sources: prefixes("127.0.0.2/32"), PortRange: dialer.PortRange{Lo: 20000, Hi: 20001}},
+	} {
+		lo, hi := max(d.ExplicitPorts.Lo, d.PortRange.Lo), max(d.ExplicitPorts.Hi, d.PortRange.Hi)
+		for port := lo; port <= hi; port++ {
+			addr := net.JoinHostPort(d.Sources[0].Addr().String(), strconv.Itoa(int(port)))
+			for range 6 {
+				// What net throws away leaves no TIME_WAIT, because the context could end.
+				ctx, cancel := context.WithCancel(t.Context())
+				c, err := d.DialContext(ctx, "tcp", addr)
+				cancel()
+				switch {
+				case err == nil && name == "PortRange": // the kernel chose that port three times
+					c.(*dialer.Conn).Reset()
+				case !errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, dialer.ErrPortsExhausted):
+					t.Errorf("%s: to %s: got %v, want the refusal alone", name, addr, err)
+				}
+			}
+		}
+	}
+	wantNothingCounted(t)
 }
