@@ -8,3 +8,7 @@ const bindsInControl = false
 
 // visit has nothing to do.
 func (s *setup) visit(uintptr) {}
+
+// bindsAnyAddress says that the addresses of a prefix need not be configured one
+// by one.
+const bindsAnyAddress = false

@@ -29,3 +29,7 @@ func sockaddr(src netip.AddrPort, zone string) syscall.Sockaddr {
 	}
 	return sa
 }
+
+// bindsAnyAddress says that the addresses of a prefix need not be configured one
+// by one.
+const bindsAnyAddress = false

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -86,6 +87,9 @@ func TestSourcesThatAreNotOursAreSkipped(t *testing.T) {
 			var se *dialer.SourceError
 			if !errors.Is(err, test.want) || !errors.As(err, &se) || se.Destination.String() != test.addr || len(se.Sources) == 0 {
 				t.Errorf("alone: got %v, want a *SourceError to %s with %v", err, test.addr, test.want)
+			}
+			if advice := "ip route add local " + test.bad; strings.Contains(err.Error(), advice) == bad.IsSingleIP() {
+				t.Errorf("alone: got %v, want the advice %q for a prefix alone", err, advice)
 			}
 			wantNothingCounted(t)
 		})

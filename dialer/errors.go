@@ -141,7 +141,8 @@ type SourceError struct {
 	// asked.
 	Err error
 
-	pinned netip.Addr // by WithSource
+	pinned netip.Addr   // by WithSource
+	prefix netip.Prefix // that the last source is one of several of, where it need not be configured by itself
 }
 
 // Error names the destination, the sources and a way out.
@@ -158,8 +159,16 @@ func (e *SourceError) Error() string {
 	case faultOf(e.Err) == notOurs:
 		return fmt.Sprintf("dialer: %v cannot be dialed%s: %v; check that %s is one of this host", e.Destination, from(e.Sources), e.Err, which)
 	default:
-		return fmt.Sprintf("dialer: %v cannot be reached%s: %v; check that %s has a route there", e.Destination, from(e.Sources), e.Err, which)
+		return fmt.Sprintf("dialer: %v cannot be reached%s: %v; check that %s has a route there%s", e.Destination, from(e.Sources), e.Err, which, e.local())
 	}
+}
+
+// local is what else a prefix needs.
+func (e *SourceError) local() string {
+	if !e.prefix.IsValid() {
+		return ""
+	}
+	return fmt.Sprintf(", and that this host takes all of %v for its own (ip route add local %v dev lo)", e.prefix, e.prefix)
 }
 
 // from lists sources, but not hundreds of them.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // failure is what the dial returns. net reports the address that failed first;
@@ -26,10 +27,23 @@ func (dl *dialing) failure(err error) error {
 		}
 	}
 	err = dl.explain(err)
-	if e := (*SourceError)(nil); dl.pinned[0].IsValid() && errors.As(err, &e) {
-		e.pinned = dl.pinned[0].Addr()
+	if e := (*SourceError)(nil); errors.As(err, &e) {
+		dl.advise(e)
 	}
 	return withFiles(err)
+}
+
+// advise notes what the error's advice depends on.
+func (dl *dialing) advise(e *SourceError) {
+	if p := dl.pinned[0]; p.IsValid() {
+		e.pinned = p.Addr()
+		return
+	}
+	if n := len(e.Sources); n > 0 && bindsAnyAddress {
+		if i := slices.IndexFunc(dl.from, func(p netip.Prefix) bool { return p.Contains(e.Sources[n-1]) }); i >= 0 && !dl.from[i].IsSingleIP() {
+			e.prefix = dl.from[i]
+		}
+	}
 }
 
 // outOfPorts is the error of a dial in which an attempt ended for want of a port.

@@ -92,6 +92,10 @@ func disarm(c *Conn, linger int) error { return c.SetLinger(linger) }
 // bindsInControl says that a socket may be bound before net connects it.
 const bindsInControl = true
 
+// bindsAnyAddress says that the addresses of a prefix need not be configured one
+// by one.
+const bindsAnyAddress = true
+
 // bind binds the socket to the source, with the port left open until connect
 // unless it is given. Where the kernel can leave it open it must be: a port taken
 // by a bind is lost to every unbound connect in the network namespace, whatever
