@@ -19,7 +19,8 @@ var errNotReused = errors.New("dialer: dialing from a listening port needs Liste
 // A listener on an unspecified address (0.0.0.0 or ::, or no host at all) leaves
 // the source to the kernel, which takes the one that its route to the
 // destination names, with the listener's port. A listener on IPv4 reaches IPv4
-// destinations only, one on an IPv6 address IPv6 ones.
+// destinations only, one on an IPv6 address IPv6 ones; the error for others is a
+// *net.AddrError.
 //
 // From one port there is one connection to a destination at a time, and none
 // while the last one is in TIME_WAIT: the dial fails with an errno of
@@ -33,10 +34,20 @@ func (l *Listener) DialContext(ctx context.Context, network, address string) (ne
 	}
 	d := net.Dialer{LocalAddr: l.localAddr(), KeepAliveConfig: l.keepAlive, Control: reusePort}
 	c, err := d.DialContext(ctx, network, address)
+	if ae := (*net.AddrError)(nil); errors.As(err, &ae) && ae.Addr == d.LocalAddr.String() {
+		return nil, &net.OpError{Op: "dial", Net: network, Source: l.Addr(), Err: l.noWayTo(address)}
+	}
 	if err != nil {
 		return nil, err
 	}
 	return Wrap(c.(*net.TCPConn)), nil
+}
+
+// noWayTo is the error for a destination of the other family. Package net names
+// the listener's address in its place.
+func (l *Listener) noWayTo(address string) error {
+	own := family(l.tcp.Addr().(*net.TCPAddr).AddrPort().Addr().Unmap())
+	return fmt.Errorf("dialer: %w", &net.AddrError{Addr: address, Err: fmt.Sprintf("no %s address, and a listener on %s reaches no other", own, own)})
 }
 
 func (l *Listener) canDial(network string) error {

@@ -77,6 +77,14 @@ func TestListenerThatCannotDialSaysWhy(t *testing.T) {
 	if _, err := shared.DialContext(context.Background(), "udp", to); !errors.As(err, &unknown) {
 		t.Errorf("udp: got %v, want a net.UnknownNetworkError", err)
 	}
+	for from, other := range map[string]string{"127.0.0.1:0": "[::1]:80", "[::1]:0": "127.0.0.1:80"} {
+		l := open(t, dialer.ListenConfig{ReusePort: true}, "tcp", from)
+		_, err := l.DialContext(context.Background(), "tcp", other)
+		var ae *net.AddrError
+		if !errors.As(err, &ae) || ae.Addr != other || !strings.Contains(err.Error(), "dial tcp "+l.Addr().String()) || !strings.Contains(err.Error(), "reaches no other") {
+			t.Errorf("from %s to %s: got %v, want an error that names both and says why", from, other, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := shared.DialContext(ctx, "tcp", to); !errors.Is(err, context.Canceled) {
