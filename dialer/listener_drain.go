@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -12,6 +13,10 @@ import (
 // then fails with net.ErrClosed. Somebody must be calling Accept for as long; if
 // ctx ends first, Drain closes what is left and returns an error with that of the
 // context in it. After Drain the listener is closed in any case.
+//
+// Drain of a listener that is closed already, or that somebody else closes
+// meanwhile, be it by another Drain, returns an error that is net.ErrClosed: what
+// became of the queue is for the other call to say. Close after Drain returns nil.
 //
 // On Linux Drain takes in no new connections towards its end, and waits for
 // handshakes that have begun: a client whose first packet (SYN) arrives then asks
@@ -35,6 +40,9 @@ import (
 func (l *Listener) Drain(ctx context.Context) error {
 	l.draining.Store(true)
 	err := l.drain(ctx)
+	if errors.Is(err, net.ErrClosed) {
+		err = errNotDrained
+	}
 	if closeErr := l.Close(); err == nil {
 		err = closeErr
 	}
@@ -43,6 +51,9 @@ func (l *Listener) Drain(ctx context.Context) error {
 	}
 	return nil
 }
+
+// errNotDrained is the error of a Drain that comes too late.
+var errNotDrained = fmt.Errorf("dialer: the listener was closed before, not by this call: %w", net.ErrClosed)
 
 const (
 	// letInLimit bounds the time in which clients are let in though we want to
