@@ -133,7 +133,9 @@ type Dialer struct {
 	// different hosts.
 	//
 	// The range must lie outside net.ipv4.ip_local_port_range: a port bound
-	// explicitly is lost to connections that let the kernel choose. It needs
+	// explicitly is lost to connections that let the kernel choose. Without
+	// CAP_NET_BIND_SERVICE it must not begin below
+	// net.ipv4.ip_unprivileged_port_start (1024 by default). It needs
 	// Sources or Interfaces, and excludes PortRange. The sockets carry
 	// SO_REUSEADDR and SO_REUSEPORT. A port that another process uses is passed
 	// over for a minute.

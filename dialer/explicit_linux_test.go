@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -141,6 +142,60 @@ func TestExplicitPortsAreRefusedWhereTheyWouldDoHarm(t *testing.T) {
 			t.Errorf("%v: got %v, want %q", test.d.ExplicitPorts, err, test.want)
 		}
 	}
+}
+
+// A part of the range could be bound, so that only some dials would fail.
+func TestExplicitPortsThatNeedPrivilegesAreRefusedWithoutThem(t *testing.T) {
+	port, inside := inLab(t, func(lab *netlab.Lab) {
+		narrowLab(lab)
+		lab.Sysctl(lab.Client, "net.ipv4.ip_unprivileged_port_start", "10005")
+	})
+	if !inside {
+		return
+	}
+	low := &dialer.Dialer{Sources: prefixes("198.18.0.1/32"), ExplicitPorts: dialer.PortRange{Lo: 10000, Hi: 10009}}
+	high := &dialer.Dialer{Sources: low.Sources, ExplicitPorts: dialer.PortRange{Lo: 10005, Hi: 10009}}
+	addr := netlab.ServerAddr.String() + ":" + port
+	for range 5 { // root may
+		c, err := low.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.(*dialer.Conn).Reset()
+	}
+	withoutCapability(t, unix.CAP_NET_BIND_SERVICE, func() {
+		err := low.Validate()
+		if err == nil || !strings.Contains(err.Error(), "Dialer.ExplicitPorts: 10000-10009 begins below 10005") || !strings.Contains(err.Error(), "CAP_NET_BIND_SERVICE") {
+			t.Errorf("got %v, want an error that says what may be bound", err)
+		}
+		c, err := high.Dial("tcp", addr)
+		if err != nil {
+			t.Fatalf("from %v: got %v, want a connection", high.ExplicitPorts, err)
+		}
+		c.(*dialer.Conn).Reset()
+	})
+	if err := low.Validate(); err != nil {
+		t.Errorf("with the capability again: got %v", err)
+	}
+}
+
+// withoutCapability takes a capability from the thread while f runs.
+func withoutCapability(t *testing.T, number uint, f func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var with [2]unix.CapUserData
+	if err := unix.Capget(&header, &with[0]); err != nil {
+		t.Fatal(err)
+	}
+	without := with
+	without[0].Effective &^= 1 << number
+	if err := unix.Capset(&header, &without[0]); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Capset(&header, &with[0])
+	f()
 }
 
 // The peer closes first: then it has the TIME_WAIT, and takes the next connection

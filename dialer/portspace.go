@@ -10,6 +10,7 @@ import (
 type portSpace struct {
 	all      PortRange
 	reserved []PortRange // not to be taken; within all or not
+	free     int         // the first port that an explicit bind needs no privileges for; 0 is not known
 	read     time.Time
 }
 

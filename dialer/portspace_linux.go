@@ -23,7 +23,18 @@ func readPortSpace() portSpace {
 	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports"); err == nil {
 		s.reserved = parseReserved(strings.TrimSpace(string(text)))
 	}
+	s.free = readNumber("/proc/sys/net/ipv4/ip_unprivileged_port_start") // Linux 4.11
 	return s
+}
+
+// readNumber is 0 if it cannot be read.
+func readNumber(file string) int {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
 }
 
 // parseReserved reads a list such as 8080,9148-9150.

@@ -22,7 +22,8 @@ type PortRange struct {
 //
 // It looks at the fields alone: whether a source is an address of this host, or
 // an interface exists, shows when it is dialed from. But ExplicitPorts is compared
-// with the range of ports that the kernel has now.
+// with the range of ports that the kernel has now, and with what this process may
+// bind.
 func (d *Dialer) Validate() error {
 	if err := d.validateSources(); err != nil {
 		return err
@@ -74,7 +75,8 @@ func (d *Dialer) validateExplicit() error {
 	if err := r.validate(); err != nil {
 		return err
 	}
-	switch all := ephemeralPorts().all; {
+	space := ephemeralPorts()
+	switch all := space.all; {
 	case !explicitPorts:
 		return fmt.Errorf("%w on this system", errors.ErrUnsupported)
 	case d.PortRange != PortRange{}:
@@ -83,6 +85,8 @@ func (d *Dialer) validateExplicit() error {
 		return errors.New("needs to know the local address: want Sources or Interfaces set as well")
 	case r.Lo <= all.Hi && r.Hi >= all.Lo:
 		return fmt.Errorf("%v overlaps %v, from which the kernel takes the ports of all other connections (net.ipv4.ip_local_port_range): want a range outside of it", r, all)
+	case int(r.Lo) < space.free && !mayBind(r.Lo):
+		return fmt.Errorf("%v begins below %d, from where on this process may choose its ports (net.ipv4.ip_unprivileged_port_start): want Lo at least %d, or the capability CAP_NET_BIND_SERVICE", r, space.free, space.free)
 	}
 	return nil
 }
