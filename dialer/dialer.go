@@ -113,9 +113,11 @@ type Dialer struct {
 	WaitForPort bool
 
 	// PortRange narrows the local ports that this Dialer's TCP connections use
-	// to those that are also in net.ipv4.ip_local_port_range; one that has none
-	// in common is ignored by the kernel. The zero value narrows nothing.
-	// Ignored before Linux 6.3 and on other systems.
+	// to those that are also in net.ipv4.ip_local_port_range. One that has none in
+	// common with it is an error, also if that comes of a change of the sysctl
+	// while the program runs: the kernel would ignore it, and dial from any port.
+	// The zero value narrows nothing. Ignored before Linux 6.3 and on other
+	// systems.
 	PortRange PortRange
 
 	// ExplicitPorts has each connection bound to a port that this package picks,

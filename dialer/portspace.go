@@ -9,6 +9,7 @@ import (
 // portSpace is the range that the kernel takes local ports from.
 type portSpace struct {
 	all      PortRange
+	known    bool        // all is what the kernel said, not what it starts with
 	reserved []PortRange // not to be taken; within all or not
 	free     int         // the first port that an explicit bind needs no privileges for; 0 is not known
 	read     time.Time
@@ -25,6 +26,13 @@ func (s *portSpace) size(r PortRange) int {
 		}
 	}
 	return n
+}
+
+// ignores reports whether the kernel is known to have the option and to ignore it
+// when it is set to that range, because the two have nothing in common.
+func (s *portSpace) ignores(r PortRange) bool {
+	_, some := s.all.intersect(r)
+	return s.known && !some && knowsPortRange()
 }
 
 // narrowed is what the option leaves of the range. One that has nothing in common

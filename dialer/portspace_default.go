@@ -9,6 +9,8 @@ var ianaPorts = PortRange{Lo: 49152, Hi: 65535}
 // IP_LOCAL_PORT_RANGE.
 func narrowsPorts() bool { return false }
 
+func knowsPortRange() bool { return false }
+
 // explicitPorts: that an explicitly bound socket may take over a TIME_WAIT is
 // known of Linux only.
 const explicitPorts = false

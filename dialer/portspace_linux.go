@@ -16,7 +16,7 @@ func readPortSpace() portSpace {
 	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
 		if f := strings.Fields(string(text)); len(f) == 2 {
 			if r, ok := parsePorts(f[0], f[1]); ok {
-				s.all = r
+				s.all, s.known = r, true
 			}
 		}
 	}
@@ -60,6 +60,13 @@ func parsePorts(lo, hi string) (PortRange, bool) {
 
 // narrowsPorts reports whether the kernel knows IP_LOCAL_PORT_RANGE.
 func narrowsPorts() bool { return !portRange.missing.Load() }
+
+// knowsPortRange is narrowsPorts for who cannot wait for the first dial to find
+// that out.
+func knowsPortRange() bool {
+	probed()
+	return narrowsPorts()
+}
 
 // explicitPorts says that an explicitly bound socket may take over a TIME_WAIT.
 const explicitPorts = true

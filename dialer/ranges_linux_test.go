@@ -2,7 +2,9 @@ package dialer_test
 
 import (
 	"errors"
+	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -112,4 +114,46 @@ func TestDialerWhoseControlBindsRunsOutAlone(t *testing.T) {
 		t.Fatalf("bound, after a reset: got %v, want the port that came free", err)
 	}
 	all[0] = c
+}
+
+// Who narrows the ports has a reason to, such as a firewall. The kernel ignores
+// a range that it has nothing of, and says nothing.
+func TestRangeThatTheKernelWouldIgnoreIsAnError(t *testing.T) {
+	needPortRange(t)
+	port, inside := inLab(t, narrowLab)
+	if !inside {
+		return
+	}
+	addr := netlab.ServerAddr.String() + ":" + port
+	for r, want := range map[dialer.PortRange]bool{
+		{Lo: 19000, Hi: 19999}: false,
+		{Lo: 20020, Hi: 30000}: false,
+		{Lo: 19000, Hi: 20000}: true,
+		{Lo: 20019, Hi: 20019}: true,
+		{Lo: 1, Hi: 65535}:     true,
+	} {
+		c, err := (&dialer.Dialer{PortRange: r}).Dial("tcp", addr)
+		switch {
+		case want && err != nil:
+			t.Errorf("%v: got %v, want a connection", r, err)
+		case want:
+			c.(*dialer.Conn).Reset()
+		case err == nil || !strings.Contains(err.Error(), "Dialer.PortRange: "+r.String()) || !strings.Contains(err.Error(), "20000-20019"):
+			t.Errorf("%v: got %v, want an error that names both ranges", r, err)
+		}
+	}
+	// What the kernel does, and the error is for.
+	c, err := (&net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		cerr := c.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, 19000|19999<<16)
+		})
+		return errors.Join(cerr, err)
+	}}).Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := c.LocalAddr().(*net.TCPAddr).Port; got < 20000 || got > 20019 {
+		t.Errorf("got port %d with the option set to 19000-19999, want one of 20000 to 20019", got)
+	}
 }

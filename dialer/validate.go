@@ -21,9 +21,9 @@ type PortRange struct {
 // with and says what it may hold, or nil. DialContext returns the same error.
 //
 // It looks at the fields alone: whether a source is an address of this host, or
-// an interface exists, shows when it is dialed from. But ExplicitPorts is compared
-// with the range of ports that the kernel has now, and with what this process may
-// bind.
+// an interface exists, shows when it is dialed from. But PortRange and ExplicitPorts
+// are compared with the range of ports that the kernel has had in the last seconds,
+// and ExplicitPorts with what this process may bind.
 func (d *Dialer) Validate() error {
 	if err := d.validateSources(); err != nil {
 		return err
@@ -35,7 +35,7 @@ func (d *Dialer) Validate() error {
 		return errLocalAddr
 	}
 	if d.PortRange != (PortRange{}) {
-		if err := d.PortRange.validate(); err != nil {
+		if err := d.validatePortRange(); err != nil {
 			return fmt.Errorf("dialer: Dialer.PortRange: %w", err)
 		}
 	}
@@ -67,6 +67,17 @@ func (d *Dialer) validateSources() error {
 		}
 	}
 	atomic.StoreUintptr(&d.checked, where+uintptr(len(d.Sources)))
+	return nil
+}
+
+func (d *Dialer) validatePortRange() error {
+	r := d.PortRange
+	if err := r.validate(); err != nil {
+		return err
+	}
+	if s := ephemeralPorts(); s.ignores(r) {
+		return fmt.Errorf("%v has nothing in common with %v (net.ipv4.ip_local_port_range), so that the kernel would ignore it: want a part of that, or ExplicitPorts", r, s.all)
+	}
 	return nil
 }
 
