@@ -12,16 +12,20 @@ func (k *check) conf() {
 		switch {
 		case v.File == "" || key == twRecycle:
 		case v.Absent:
-			k.add(Finding{
+			k.addAt(v, Finding{
 				ID: "no-such-parameter", Severity: Warning, Key: key,
 				Effect: "None: this kernel, in this network namespace, has no such parameter, and applying the file reports an error here.",
 				Change: "check how it is spelled and in which version of the kernel it is, or remove the line",
 			})
 		default:
 			if why := k.refusal(key, v); why != "" {
-				k.add(Finding{
+				stays := ""
+				if before := k.s.standing(key); !before.Absent {
+					stays = ": " + before.Text
+				}
+				k.addAt(v, Finding{
 					ID: "value-refused", Severity: Warning, Key: key,
-					Effect: "None: the kernel refuses the value (invalid argument), and what was set before stays. " + why,
+					Effect: fmt.Sprintf("None: the kernel refuses the value (invalid argument), and what was set before stays%s. %s", stays, why),
 					Change: "set a value that it accepts, or remove the line",
 				})
 			}
@@ -38,7 +42,7 @@ func (k *check) refusal(key string, v Value) string {
 	if p.kind == pair {
 		return k.rangeRefusal(v.Text)
 	}
-	n, ok := k.s.Int(key)
+	n, ok := v.int()
 	if !ok || p.kind != number || p.accepts(n) {
 		return ""
 	}

@@ -33,6 +33,9 @@ func (s *Settings) Override(name string, r io.Reader) error {
 	if s.values == nil {
 		s.values = make(map[string]Value)
 	}
+	if s.earlier == nil {
+		s.earlier = make(map[string][]Value)
+	}
 	for _, wild := range []bool{true, false} {
 		for _, a := range list {
 			if isWild(a.key) == wild {
@@ -106,6 +109,9 @@ func (s *Settings) assign(name string, a assignment) {
 		absent := s.values[a.key].Absent
 		if _, read := s.values[a.key]; !read && s.live {
 			absent = !exists(a.key)
+		}
+		if before, ok := s.values[a.key]; ok {
+			s.earlier[a.key] = append(s.earlier[a.key], before)
 		}
 		s.values[a.key] = Value{Text: a.value, Absent: absent, File: name, Line: a.line}
 		return

@@ -103,3 +103,33 @@ func FuzzAnyFileIsReadOrRefused(f *testing.F) {
 		}
 	})
 }
+
+// What the kernel refuses changes nothing, so that what was set before is judged.
+func TestWhatIsRefusedLeavesWhatWasSetBefore(t *testing.T) {
+	for conf, want := range map[string]struct {
+		ports int
+		stays string
+		line  int // of what holds
+	}{
+		"net.ipv4.ip_local_port_range = 40000 49999\nnet.ipv4.ip_local_port_range = 65000 1024":                                           {10_000, "stays: 40000 49999. The first", 1},
+		"net.ipv4.ip_local_port_range = 40000 49999\nnet.ipv4.ip_local_port_range = 80 65535\nnet.ipv4.ip_local_port_range = 40000 70000": {10_000, "stays: 40000 49999. There is no port", 1},
+		"net.ipv4.ip_local_port_range = 9 8\nnet.ipv4.ip_local_port_range = 40000 49999\nnet.ipv4.ip_local_port_range = 80 65535":         {10_000, "stays: 40000 49999. Ports below 1024", 2},
+		"net.ipv4.ip_local_port_range = 65000 1024":                                                              {0, "what was set before stays. The first", 0},
+		"net.ipv4.ip_local_port_range = 40000 49999\nnet.ipv4.tcp_syncookies = 0\nnet.ipv4.tcp_syncookies = 256": {10_000, "stays: 0. It accepts", 1},
+	} {
+		s := override(t, conf)
+		if got := s.LocalPorts(); got != want.ports {
+			t.Errorf("%s: got %d local ports, want %d", conf, got, want.ports)
+		}
+		found := hostcheck.Check(s, nil)
+		if f := find(t, found, "value-refused"); !strings.Contains(f.Effect, want.stays) || f.File == "" {
+			t.Errorf("%s: got %+v, want one that says %q", conf, f, want.stays)
+		}
+		if want.line == 0 {
+			continue
+		}
+		if f := find(t, found, "port-range-size"); f.Set != "40000 49999" || f.Line != want.line {
+			t.Errorf("%s: got %+v, want it about line %d", conf, f, want.line)
+		}
+	}
+}

@@ -128,8 +128,10 @@ type check struct {
 
 // add notes a finding about a parameter; what it is set to, and where, is filled
 // in.
-func (k *check) add(f Finding) {
-	v := k.s.Value(f.Key)
+func (k *check) add(f Finding) { k.addAt(k.s.standing(f.Key), f) }
+
+// addAt notes one about a value that need not hold.
+func (k *check) addAt(v Value, f Finding) {
 	if f.Set == "" {
 		f.Set = v.Text
 	}
@@ -142,14 +144,8 @@ func (k *check) good(id, key, effect string) {
 	k.add(Finding{ID: id, Severity: Good, Key: key, Effect: effect, Change: nothing})
 }
 
-// int is the value of a parameter that the kernel has and would accept.
-func (k *check) int(key string) (int64, bool) {
-	n, ok := k.s.Int(key)
-	if p, isKnown := known(k.s.os(), key); ok && isKnown && !p.accepts(n) {
-		return 0, false
-	}
-	return n, ok
-}
+// int is the value of a parameter that the kernel has, and accepts.
+func (k *check) int(key string) (int64, bool) { return k.s.standing(key).int() }
 
 // accepts reports whether the kernel would.
 func (p parameter) accepts(n int64) bool {

@@ -27,8 +27,9 @@ type Settings struct {
 	// open. Zero if that is not known.
 	Files Limit
 
-	values map[string]Value
-	live   bool // read from the system that this process runs on
+	values  map[string]Value
+	earlier map[string][]Value // what Override has put something in the place of, the oldest first
+	live    bool               // read from the system that this process runs on
 }
 
 // Limit is a limit of the process, RLIMIT_NOFILE.
@@ -90,7 +91,10 @@ func (s *Settings) Value(key string) Value {
 // Int is the value of a parameter that is a number, and whether the kernel has
 // it and it is one.
 func (s *Settings) Int(key string) (int64, bool) {
-	v := s.Value(key)
+	return s.Value(key).int()
+}
+
+func (v Value) int() (int64, bool) {
 	fields := strings.Fields(v.Text)
 	if v.Absent || len(fields) == 0 {
 		return 0, false
@@ -118,10 +122,25 @@ func (s *Settings) All() iter.Seq2[string, Value] {
 	}
 }
 
+// standing is the value that holds: if the kernel would refuse what a file sets,
+// what was set before. Absent if nothing is known of that.
+func (s *Settings) standing(key string) Value {
+	k := check{s: s}
+	v, before := s.Value(key), s.earlier[key]
+	for v.File != "" && k.refusal(key, v) != "" {
+		if len(before) == 0 {
+			return Value{Absent: true}
+		}
+		v, before = before[len(before)-1], before[:len(before)-1]
+	}
+	return v
+}
+
 // PortRange is the range of local ports that are given to connections, lo and hi
-// included; ok is false where it is not known.
+// included; ok is false where it is not known. If the kernel would refuse what
+// Override has found, it is the range that was set before.
 func (s *Settings) PortRange() (lo, hi uint16, ok bool) {
-	fields := strings.Fields(s.Value("net.ipv4.ip_local_port_range").Text)
+	fields := strings.Fields(s.standing("net.ipv4.ip_local_port_range").Text)
 	if s.os() != "linux" {
 		fields = append(strings.Fields(s.Value("net.inet.ip.portrange.first").Text), strings.Fields(s.Value("net.inet.ip.portrange.last").Text)...)
 	}
@@ -138,7 +157,7 @@ func (s *Settings) PortRange() (lo, hi uint16, ok bool) {
 
 // LocalPorts is the number of ports in that range without those that are
 // reserved: from each source address to each destination there can be so many
-// connections at a time. Zero if it is not known or the kernel refuses the range.
+// connections at a time. Zero if the range is not known.
 func (s *Settings) LocalPorts() int {
 	k := check{s: s}
 	_, _, size := k.localRange()
