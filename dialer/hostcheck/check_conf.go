@@ -2,6 +2,8 @@ package hostcheck
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,6 +32,29 @@ func (k *check) conf() {
 				})
 			}
 		}
+	}
+}
+
+// notJudged names what a file sets and nothing here is about.
+func (k *check) notJudged() {
+	byFile := map[string][]string{}
+	for key, v := range k.s.All() {
+		if p, ok := known(k.s.os(), key); v.File != "" && !v.Absent && (!ok || p.shown) {
+			byFile[v.File] = append(byFile[v.File], key)
+		}
+	}
+	for _, v := range k.s.unknown {
+		if !slices.Contains(byFile[v.File], v.Text) {
+			byFile[v.File] = append(byFile[v.File], v.Text)
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(byFile)) {
+		k.found = append(k.found, Finding{
+			ID: "not-judged", Severity: Note, Key: "file", File: file,
+			Set:    "not judged: " + strings.Join(byFile[file], ", "),
+			Effect: "Whether that is good or bad for many connections is not known here.",
+			Change: nothing,
+		})
 	}
 }
 

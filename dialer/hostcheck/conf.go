@@ -116,10 +116,15 @@ func (s *Settings) assign(name string, a assignment) {
 		s.values[a.key] = Value{Text: a.value, Absent: absent, File: name, Line: a.line}
 		return
 	}
+	matched := false
 	for _, p := range keysOf(s.os()) {
 		if ok, _ := path.Match(slashed(a.key), slashed(p.key)); ok && p.check(a.value) == nil {
 			s.assign(name, assignment{p.key, a.value, a.line})
+			matched = true
 		}
+	}
+	if !matched {
+		s.unknown = append(s.unknown, Value{Text: a.key, File: name, Line: a.line})
 	}
 }
 

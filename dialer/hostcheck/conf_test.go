@@ -133,3 +133,31 @@ func TestWhatIsRefusedLeavesWhatWasSetBefore(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNotJudgedIsNamed(t *testing.T) {
+	s := override(t, `net.core.rmem_max = 16777216
+vm.swappiness = 10
+net.ipv4.tcp_fin_timeout = 60
+net.ipv4.tcp_keepalive_intvl = 30
+net.ipv4.tcp_tw_reuse_delay = 1000
+net.ipv4.conf.*.rp_filter = 1
+net.ipv4.conf.*.rp_filter = 2
+net.ipv4.tcp_synack_* = 5
+-net.core.rmem_max = 8388608`)
+	f := find(t, hostcheck.Check(s, nil), "not-judged")
+	if want := "not judged: net.ipv4.tcp_keepalive_intvl, net.core.rmem_max, vm.swappiness, net.ipv4.conf.*.rp_filter"; f.Set != want || f.Key != "file" || f.File != "sysctl.conf" || f.Severity != hostcheck.Note {
+		t.Errorf("got %+v, want %q of the file", f, want)
+	}
+	if err := s.Override("other.conf", strings.NewReader("kernel.pid_max = 1\nvm.swappiness = 20")); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range hostcheck.Check(s, nil) {
+		if f.ID == "not-judged" {
+			got = append(got, f.File+" "+f.Set)
+		}
+	}
+	if want := "other.conf not judged: kernel.pid_max, vm.swappiness"; len(got) != 2 || got[0] != want {
+		t.Errorf("got %q, want the first to be %q", got, want)
+	}
+}

@@ -55,7 +55,8 @@ type Finding struct {
 	// Severity says how bad it is.
 	Severity Severity `json:"severity"`
 
-	// Key is the parameter, RLIMIT_NOFILE, or "sockets".
+	// Key is the parameter, RLIMIT_NOFILE, "sockets", or "file" for what is about
+	// a file of Settings.Override as a whole.
 	Key string `json:"key"`
 
 	// Set is what it is set to, or what was counted.
@@ -65,7 +66,7 @@ type Finding struct {
 	// kernel says.
 	File string `json:"file,omitempty"`
 
-	// Line is the line there.
+	// Line is the line there. Zero for the file as a whole.
 	Line int `json:"line,omitempty"`
 
 	// Effect is what that really does on this kernel.
@@ -86,7 +87,8 @@ const nothing = "nothing"
 
 // Check judges the settings, and the sockets if there is a census (nil if not).
 // The findings come with the worst first; for every setting that was judged there
-// is at least one, of severity Good if it is set well. It reads what it is given
+// is at least one, of severity Good if it is set well, and what a file sets besides
+// is named in one (not-judged). It reads what it is given
 // and nothing else, so that it can judge another host's settings as well.
 func Check(s *Settings, c *Census) []Finding {
 	if c == nil {
@@ -105,6 +107,7 @@ func Check(s *Settings, c *Census) []Finding {
 		k.windows()
 	}
 	k.files()
+	k.notJudged()
 	slices.SortStableFunc(k.found, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
 	return k.found
 }

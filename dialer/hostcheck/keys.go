@@ -15,6 +15,7 @@ type parameter struct {
 	key      string
 	kind     kind
 	min, max int64 // what Linux accepts; no bounds if both are zero
+	shown    bool  // it is read to be shown, and no finding depends on it
 }
 
 // linuxKeys are the parameters of Linux, in the order that people think of
@@ -37,17 +38,17 @@ var linuxKeys = []parameter{
 	{key: "net.ipv4.tcp_syn_linear_timeouts", max: 127},
 	{key: "net.ipv4.tcp_synack_retries", max: 255},
 	{key: "net.ipv4.tcp_keepalive_time"},
-	{key: "net.ipv4.tcp_keepalive_intvl"},
-	{key: "net.ipv4.tcp_keepalive_probes"},
+	{key: "net.ipv4.tcp_keepalive_intvl", shown: true},
+	{key: "net.ipv4.tcp_keepalive_probes", shown: true},
 	{key: "net.netfilter.nf_conntrack_max"},
 	{key: "net.netfilter.nf_conntrack_count"},
 	{key: "net.netfilter.nf_conntrack_tcp_timeout_established"},
 	{key: "net.netfilter.nf_conntrack_tcp_timeout_time_wait"},
-	{key: "net.netfilter.nf_conntrack_tcp_timeout_close_wait"},
-	{key: "net.netfilter.nf_conntrack_tcp_timeout_fin_wait"},
+	{key: "net.netfilter.nf_conntrack_tcp_timeout_close_wait", shown: true},
+	{key: "net.netfilter.nf_conntrack_tcp_timeout_fin_wait", shown: true},
 	{key: "fs.file-max"},
 	{key: "fs.file-nr", kind: text},
-	{key: "fs.nr_open"},
+	{key: "fs.nr_open", shown: true},
 }
 
 // otherKeys are the parameters of other systems, by GOOS.
@@ -58,7 +59,7 @@ var otherKeys = map[string][]parameter{
 		{key: "net.inet.tcp.msl"},
 		{key: "kern.ipc.somaxconn"},
 		{key: "net.inet.tcp.keepidle"},
-		{key: "kern.maxfilesperproc"},
+		{key: "kern.maxfilesperproc", shown: true},
 	},
 	"freebsd": {
 		{key: "net.inet.ip.portrange.first"},
@@ -68,7 +69,7 @@ var otherKeys = map[string][]parameter{
 		{key: "net.inet.tcp.maxtcptw"},
 		{key: "kern.ipc.soacceptqueue"},
 		{key: "net.inet.tcp.keepidle"},
-		{key: "kern.maxfilesperproc"},
+		{key: "kern.maxfilesperproc", shown: true},
 	},
 	// Values of the registry under HKEY_LOCAL_MACHINE.
 	"windows": {

@@ -29,6 +29,7 @@ type Settings struct {
 
 	values  map[string]Value
 	earlier map[string][]Value // what Override has put something in the place of, the oldest first
+	unknown []Value            // keys with wildcards that match no parameter that is looked at, as Text
 	live    bool               // read from the system that this process runs on
 }
 

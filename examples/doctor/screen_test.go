@@ -24,6 +24,7 @@ func sample() *report {
 		}},
 		findings: []hostcheck.Finding{
 			{ID: "a", Severity: hostcheck.Error, Key: "net.a", Set: "1\x1b]0;title\a", File: "f", Line: 3, Effect: "It breaks.", Change: "set 0", Recipe: "a = 1", Wrong: "it breaks"},
+			{ID: "c", Severity: hostcheck.Note, Key: "file", Set: "not judged: c.d, e", File: "f", Effect: "Who knows.", Change: "nothing"},
 			{ID: "b", Severity: hostcheck.Good, Key: "net.b", Set: "2", Effect: "Fine.", Change: "nothing"},
 		},
 	}
@@ -36,6 +37,7 @@ func TestAReportSaysWhatIsWrongAndHidesWhatIsGood(t *testing.T) {
 	for _, want := range []string{
 		"linux 6.18, 2026-01-02 03:04:05\n",
 		"ERROR    net.a = 1?]0;title?  (f:3)\n         It breaks.\n         Change: set 0.\n         Wrong recipe: \"a = 1\": it breaks.\n",
+		"NOTE     not judged: c.d, e  (f)\n",
 		"1 setting is good (-all shows them).\n",
 		"to [2001:db8::1234:5678:9abc:def0]:443      -      1,234 ",
 	} {

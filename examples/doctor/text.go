@@ -55,11 +55,14 @@ func writeFinding(b *strings.Builder, f hostcheck.Finding, width int, paint pain
 // title is what was found out about, on one line.
 func title(f hostcheck.Finding) string {
 	t := f.Set
-	if f.Key != "sockets" {
+	if f.Key != "sockets" && f.Key != "file" {
 		t = f.Key + " = " + f.Set
 	}
-	if f.File != "" {
+	switch {
+	case f.File != "" && f.Line > 0:
 		t += fmt.Sprintf("  (%s:%d)", f.File, f.Line)
+	case f.File != "":
+		t += fmt.Sprintf("  (%s)", f.File)
 	}
 	return clean(t)
 }
