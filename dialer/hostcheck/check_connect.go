@@ -77,13 +77,15 @@ func unanswered(linear, retries int64) (total time.Duration, sent int64) {
 	}
 }
 
-// doubling is how long a packet and its retries take, each of which waits twice
-// as long as the one before.
-func doubling(retries int64) time.Duration {
-	total, wait := time.Duration(0), firstWait
+// doubling is how long a first packet and its retries take, each of which waits
+// twice as long as the one before.
+func doubling(retries int64) time.Duration { return doublingFrom(firstWait, longestWait, retries) }
+
+func doublingFrom(wait, longest time.Duration, retries int64) time.Duration {
+	total := time.Duration(0)
 	for range retries + 1 {
 		total += wait
-		wait = min(2*wait, longestWait)
+		wait = min(2*wait, longest)
 	}
 	return total
 }

@@ -11,12 +11,14 @@ const (
 	synBacklog = "net.ipv4.tcp_max_syn_backlog"
 	synCookies = "net.ipv4.tcp_syncookies"
 	migrateReq = "net.ipv4.tcp_migrate_req"
+	overflow   = "net.ipv4.tcp_abort_on_overflow"
 )
 
 // listen judges what bears on listeners.
 func (k *check) listen() {
 	k.somaxconn()
 	k.queues()
+	k.overflow()
 	k.syn()
 	k.migrate()
 }
@@ -84,6 +86,25 @@ func (k *check) queues() {
 			Change: "if the number still grows, raise the backlog (net.core.somaxconn, then restart the server) or accept faster",
 		})
 	}
+}
+
+// overflow judges what becomes of a handshake that ends when the queue is full.
+func (k *check) overflow() {
+	n, ok := k.int(overflow)
+	if !ok {
+		return
+	}
+	if n == 0 {
+		k.good("abort-on-overflow", overflow, "A client whose handshake ends when its listener has as many waiting as the backlog allows is let in later, once there is room: both sides send again.")
+		return
+	}
+	k.add(Finding{
+		ID: "abort-on-overflow", Severity: Warning, Key: overflow,
+		Effect: "A client whose handshake ends when its listener has as many waiting as the backlog allows finds itself connected, and is reset, where it would have been let in once there is room.",
+		Change: "set 0, the default; raise the backlog for bursts (net.core.somaxconn, then restart the server), or accept faster",
+		Recipe: fmt.Sprintf("tcp_abort_on_overflow = %d relieves a listener whose queue is full", n),
+		Wrong:  "it makes no room, and a burst that would have been late fails; SYNs that find the queue full are dropped with it as without",
+	})
 }
 
 func (k *check) syn() {

@@ -33,6 +33,11 @@ net.core.somaxconn = 4096
 net.ipv4.tcp_syncookies = 1
 net.ipv4.tcp_syn_retries = 6
 net.ipv4.tcp_synack_retries = 5
+net.ipv4.tcp_abort_on_overflow = 0
+net.ipv4.tcp_retries2 = 15
+net.ipv4.tcp_orphan_retries = 0
+net.ipv4.tcp_rto_max_ms = 120000
+net.ipv4.tcp_max_orphans = 131072
 net.ipv4.tcp_keepalive_time = 7200
 net.netfilter.nf_conntrack_max = 262144
 net.netfilter.nf_conntrack_count = 10
@@ -69,6 +74,11 @@ func TestEverySettingThatIsWrongIsFound(t *testing.T) {
 		"net.ipv4.tcp_syncookies = 2":                                                 "warning syncookies",
 		"net.ipv4.tcp_syn_retries = 1":                                                "warning syn-retries",
 		"net.ipv4.tcp_synack_retries = 1":                                             "warning synack-retries",
+		"net.ipv4.tcp_abort_on_overflow = 1":                                          "warning abort-on-overflow",
+		"net.ipv4.tcp_retries2 = 5":                                                   "warning retries2",
+		"net.ipv4.tcp_retries2 = 8":                                                   "",
+		"net.ipv4.tcp_orphan_retries = 1":                                             "note orphan-retries",
+		"net.ipv4.tcp_orphan_retries = 8":                                             "",
 		"net.netfilter.nf_conntrack_tcp_timeout_time_wait = 30":                       "note conntrack-time-wait",
 		"net.netfilter.nf_conntrack_max = 100\nnet.netfilter.nf_conntrack_count = 81": "warning conntrack-max",
 		"net.netfilter.nf_conntrack_max = 100\nnet.netfilter.nf_conntrack_count = 99": "error conntrack-max",
@@ -223,5 +233,35 @@ func TestAFindingIsTheSameInJSON(t *testing.T) {
 	b, err := json.Marshal(hostcheck.Finding{ID: "a", Severity: hostcheck.Warning, Key: "b", Set: "c", Effect: "d", Change: "e"})
 	if want := `{"id":"a","severity":"warning","key":"b","set":"c","effect":"d","change":"e"}`; err != nil || string(b) != want {
 		t.Errorf("got %s, %v, want %s", b, err, want)
+	}
+}
+
+// The numbers are those of the kernel's own documentation (ip-sysctl.rst).
+func TestHowLongAConnectionIsKeptWithoutAcknowledgments(t *testing.T) {
+	for conf, want := range map[string]string{
+		"net.ipv4.tcp_retries2 = 15":                                "15m24.6s",
+		"net.ipv4.tcp_retries2 = 8":                                 "1m42.2s",
+		"net.ipv4.tcp_retries2 = 0":                                 "200ms",
+		"net.ipv4.tcp_retries2 = 5\nnet.ipv4.tcp_rto_max_ms = 1000": "4.4s",
+		"net.ipv4.tcp_orphan_retries = 0":                           "1m42.2s",
+		"net.ipv4.tcp_orphan_retries = 1":                           "600ms",
+	} {
+		id := "retries2"
+		if strings.Contains(conf, "orphan") {
+			id = "orphan-retries"
+		}
+		if f := find(t, hostcheck.Check(override(t, conf), nil), id); !strings.Contains(f.Effect, " "+want) {
+			t.Errorf("%s: got %q, want %s in it", conf, f.Effect, want)
+		}
+	}
+}
+
+func TestTheLimitOfOrphansIsNotToBeLowered(t *testing.T) {
+	s := override(t, "net.ipv4.tcp_max_orphans = 1000")
+	for orphans, want := range map[int]string{10: "", 800: "warning max-orphans", 999: "error max-orphans"} {
+		c := &hostcheck.Census{Stat: hostcheck.Stat{Orphans: orphans}}
+		if got := strings.Join(ids(hostcheck.Check(s, c)), ", "); got != want {
+			t.Errorf("%d orphans of 1,000: got %q, want %q", orphans, got, want)
+		}
 	}
 }

@@ -118,6 +118,7 @@ func (k *check) linux() {
 	k.timeWait()
 	k.listen()
 	k.connect()
+	k.retries()
 	k.conntrack()
 	k.lingering()
 }

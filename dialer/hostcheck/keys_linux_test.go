@@ -63,3 +63,18 @@ func TestTheKernelAcceptsWhatItIsSaidTo(t *testing.T) {
 		}
 	}
 }
+
+// The parameter is the host's, and not to be seen in every network namespace.
+func TestAFileThatLowersTheLimitOfOrphansIsFound(t *testing.T) {
+	s := &Settings{values: map[string]Value{maxOrphans: {Text: "65536"}}}
+	for value, want := range map[string]Severity{"65536": Good, "131072": Good, "65535": Note} {
+		if err := s.Override("f", strings.NewReader(maxOrphans+" = "+value)); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range Check(s, nil) {
+			if f.ID == "max-orphans" && (f.Severity != want || strings.Contains(f.Effect, "lowers it from 65536") != (want == Note)) {
+				t.Errorf("%s: got %+v, want %v", value, f, want)
+			}
+		}
+	}
+}
