@@ -23,7 +23,7 @@ const (
 // BenchmarkConnectAsTheRangeFills compares how long a connect takes while the
 // local ports towards one destination fill up, from 0 to 99 %.
 //
-//	go test -run '^$' -bench RangeFills -benchtime 1x -v ./dialer
+//	go test -run '^$' -bench RangeFills -benchtime 3x -v ./dialer
 //
 // It works in a network namespace of its own, with a range of 16,000 ports.
 func BenchmarkConnectAsTheRangeFills(b *testing.B) {
