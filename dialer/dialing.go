@@ -251,6 +251,9 @@ func (dl *dialing) control(ctx context.Context, network, address string, c sysca
 			}
 			return nil
 		}
+		if a.setup.began {
+			return err // as net's own connect would have done
+		}
 		f := faultOf(err)
 		dl.mu.Lock()
 		a.fail(err)

@@ -1,7 +1,6 @@
 package dialer
 
 import (
-	"errors"
 	"net/netip"
 	"syscall"
 )
@@ -21,9 +20,11 @@ type setup struct {
 	src         netip.AddrPort // to bind to; invalid: not at all
 	zone        string
 	free        bool // the source need not be configured on this host
+	dst         netip.AddrPort
 
 	// What came of it.
-	linger int // SO_LINGER as the user's control function has set it, for the winner to get back; negative is off
+	began  bool // to connect; or failed to
+	linger int  // SO_LINGER as the user's control function has set it, for the winner to get back; negative is off
 	err    error
 }
 
@@ -37,7 +38,7 @@ func (s *setup) begin(dl *dialing) {
 
 // apply visits the socket.
 func (s *setup) apply(network, address string, c syscall.RawConn, a *attempt) error {
-	s.src = netip.AddrPort{}
+	s.src, s.dst = netip.AddrPort{}, a.dst
 	if l := a.lease; l != nil && l.src.IsValid() {
 		s.src = netip.AddrPortFrom(l.src, l.port)
 		s.zone = a.dst.Addr().Zone()
@@ -51,5 +52,8 @@ func (s *setup) apply(network, address string, c syscall.RawConn, a *attempt) er
 	s.err = nil
 	err := c.Control(s.run)
 	s.options = false
-	return errors.Join(err, s.err)
+	if err == nil {
+		return s.err // as it is: net knows an EADDRNOTAVAIL by its type
+	}
+	return err
 }

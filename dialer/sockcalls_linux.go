@@ -30,3 +30,9 @@ func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(addr), size)
 	return errno
 }
+
+// connectRaw may take long, where many ports are taken: the scheduler is told.
+func connectRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(addr), size)
+	return errno
+}

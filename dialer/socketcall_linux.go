@@ -51,3 +51,12 @@ func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	}{uintptr(fd), addr, size}
 	return socketcall(2, unsafe.Pointer(&args))
 }
+
+func connectRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
+	args := struct {
+		fd   uintptr
+		addr unsafe.Pointer
+		size uintptr
+	}{uintptr(fd), addr, size}
+	return socketcall(3, unsafe.Pointer(&args))
+}

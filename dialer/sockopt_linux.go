@@ -46,8 +46,11 @@ func (s *setup) visit(fd uintptr) {
 		}
 	}
 	if s.src.IsValid() {
-		s.err = s.bind(int(fd))
+		if s.err = s.bind(int(fd)); s.err != nil {
+			return
+		}
 	}
+	s.connect(int(fd))
 }
 
 // setOptions sets the options of every TCP socket.

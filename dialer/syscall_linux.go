@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"encoding/binary"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,30 @@ func (s *setup) bindTo(fd int) unix.Errno {
 		sa.Scope_id = zoneID(s.zone)
 	}
 	return bindRaw(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+}
+
+// connect begins to connect the socket. net does so, too, and then only learns
+// what has become of it.
+func (s *setup) connect(fd int) {
+	if s.dst.Addr().Zone() != "" {
+		return // net knows its number
+	}
+	s.began = true
+	switch errno := s.connectTo(fd); errno {
+	case 0, unix.EINPROGRESS, unix.EALREADY, unix.EISCONN, unix.EINTR:
+	default:
+		s.err = os.NewSyscallError("connect", errno)
+	}
+}
+
+func (s *setup) connectTo(fd int) unix.Errno {
+	a, port := s.dst.Addr(), networkOrder(s.dst.Port())
+	if a.Is4() {
+		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: a.As4()}
+		return connectRaw(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+	}
+	sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: a.As16()}
+	return connectRaw(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
 }
 
 // networkOrder is the port as the kernel wants it in memory.
