@@ -22,7 +22,7 @@ func BenchmarkDialWithoutPorts(b *testing.B) {
 	if !inNamespace(b, fmt.Sprint(20000, 20000+fillPorts-1)) {
 		return
 	}
-	addr := startFillServer(b, "127.0.0.1:10001")
+	addr := serveElsewhere(b, "127.0.0.1:10001")
 	d := &dialer.Dialer{Sources: prefixes("127.0.0.1/32")}
 	open := openAll(d.Dial, []string{addr}, fillPorts)
 	defer func() { release(open) }()

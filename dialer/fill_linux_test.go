@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	fillPorts  = 16000
-	fillServer = "STAYOPEN_FILL_SERVER"
+	fillPorts   = 16000
+	benchServer = "STAYOPEN_BENCH_SERVER"
 )
 
 // BenchmarkConnectAsTheRangeFills compares how long a connect takes while the
@@ -31,8 +31,8 @@ func BenchmarkConnectAsTheRangeFills(b *testing.B) {
 	if !inNamespace(b, fmt.Sprint(20000, 20000+fillPorts-1)) {
 		return
 	}
-	theirs := &filling{addr: startFillServer(b, "127.0.0.1:10001"), dial: new(net.Dialer).Dial}
-	ours := &filling{addr: startFillServer(b, "127.0.0.1:10002"), dial: (&dialer.Dialer{Sources: prefixes("127.0.0.1/32")}).Dial}
+	theirs := &filling{addr: serveElsewhere(b, "127.0.0.1:10001"), dial: new(net.Dialer).Dial}
+	ours := &filling{addr: serveElsewhere(b, "127.0.0.1:10002"), dial: (&dialer.Dialer{Sources: prefixes("127.0.0.1/32")}).Dial}
 	for b.Loop() {
 		for _, f := range []*filling{theirs, ours} {
 			f.measure(b)
@@ -85,16 +85,17 @@ func (f *filling) medians(step int) time.Duration {
 	return slices.Sorted(slices.Values(f.times[step]))[len(f.times[step])/2].Round(100 * time.Nanosecond)
 }
 
-// startFillServer starts a server in a process of its own: together with its
-// clients it would need too many descriptors.
-func startFillServer(tb testing.TB, addr string) string {
+// serveElsewhere starts a server in a process of its own, which has the
+// descriptors and the processor time of its clients to themselves. It returns the
+// address.
+func serveElsewhere(tb testing.TB, addr string) string {
 	tb.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.run=^TestServerOfTheFillBenchmark$", "-test.v")
-	cmd.Env = append(os.Environ(), fillServer+"="+addr)
+	cmd := exec.Command(self, "-test.run=^TestServerOfTheBenchmarks$", "-test.v")
+	cmd.Env = append(os.Environ(), benchServer+"="+addr)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		tb.Fatal(err)
@@ -111,19 +112,18 @@ func startFillServer(tb testing.TB, addr string) string {
 		cmd.Wait()
 	})
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "serving") {
-			return addr
+		if at, ok := strings.CutPrefix(lines.Text(), "serving "); ok {
+			return at
 		}
 	}
 	tb.Fatal("the server did not start")
 	return ""
 }
 
-// TestServerOfTheFillBenchmark is the other process, and elsewhere nothing.
-func TestServerOfTheFillBenchmark(t *testing.T) {
-	if addr := os.Getenv(fillServer); addr != "" {
-		sink(t, addr)
-		fmt.Println("serving")
+// TestServerOfTheBenchmarks is the other process, and elsewhere nothing.
+func TestServerOfTheBenchmarks(t *testing.T) {
+	if addr := os.Getenv(benchServer); addr != "" {
+		fmt.Println("serving", sink(t, addr))
 		io.Copy(io.Discard, os.Stdin)
 	}
 }
