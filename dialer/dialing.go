@@ -230,7 +230,7 @@ func (dl *dialing) run(ctx context.Context, address string) (*net.TCPConn, error
 	return c.(*net.TCPConn), nil
 }
 
-// control prepares a new socket and binds it. net calls it once for each socket
+// control prepares a new socket, binds it and begins to connect it. net calls it once for each socket
 // it makes, and it makes up to three in a row for the same address: another one
 // when the one before found no port (EADDRNOTAVAIL) or connected to itself.
 func (dl *dialing) control(ctx context.Context, network, address string, c syscall.RawConn) error {
@@ -251,8 +251,8 @@ func (dl *dialing) control(ctx context.Context, network, address string, c sysca
 			}
 			return nil
 		}
-		if a.setup.began {
-			return err // as net's own connect would have done
+		if a.setup.asked {
+			return err // net takes it as it takes that of its own connect
 		}
 		f := faultOf(err)
 		dl.mu.Lock()

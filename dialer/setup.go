@@ -6,8 +6,9 @@ import (
 )
 
 // setup is what is done to a new socket, in one visit: the options that every
-// socket gets, then the bind. It is kept with its attempt, because the function
-// that RawConn.Control calls would be allocated for each.
+// socket gets, the bind, and the beginning of the connect. It is kept with its
+// attempt, because the function that RawConn.Control calls would be allocated for
+// each.
 type setup struct {
 	run func(fd uintptr) // made once, by init
 
@@ -19,11 +20,11 @@ type setup struct {
 	ports       PortRange
 	src         netip.AddrPort // to bind to; invalid: not at all
 	zone        string
-	free        bool // the source need not be configured on this host
-	dst         netip.AddrPort
+	free        bool           // the source need not be configured on this host
+	dst         netip.AddrPort // to connect to
 
 	// What came of it.
-	began  bool // to connect; or failed to
+	asked  bool // the kernel was asked to connect: the socket is good for no other source
 	linger int  // SO_LINGER as the user's control function has set it, for the winner to get back; negative is off
 	err    error
 }

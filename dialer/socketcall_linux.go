@@ -52,11 +52,13 @@ func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	return socketcall(2, unsafe.Pointer(&args))
 }
 
+// connectRaw may take long, where many ports are taken: the scheduler is told.
 func connectRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	args := struct {
 		fd   uintptr
 		addr unsafe.Pointer
 		size uintptr
 	}{uintptr(fd), addr, size}
-	return socketcall(3, unsafe.Pointer(&args))
+	_, _, errno := unix.Syscall(unix.SYS_SOCKETCALL, 3, uintptr(unsafe.Pointer(&args)), 0)
+	return errno
 }

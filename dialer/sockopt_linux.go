@@ -38,7 +38,7 @@ func (o *option) set(fd, value int) error {
 	}
 }
 
-// visit prepares and binds the socket.
+// visit prepares the socket, binds it and begins to connect it.
 func (s *setup) visit(fd uintptr) {
 	if s.options {
 		if s.err = s.setOptions(int(fd)); s.err != nil {

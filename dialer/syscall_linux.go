@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls that every dial and every close make. But for TCP_INFO none of them
-// waits, so the scheduler need not be told of them, which would take a fifth of
-// their time.
+// The calls that every dial and every close make. But for connect and TCP_INFO
+// none of them can take long, so the scheduler need not be told of them, which
+// would take a fifth of their time.
 
 // setInt sets a socket option that is an int.
 func setInt(fd, level, option, value int) unix.Errno {
@@ -66,13 +66,18 @@ func (s *setup) bindTo(fd int) unix.Errno {
 	return bindRaw(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
 }
 
-// connect begins to connect the socket. net does so, too, and then only learns
-// what has become of it.
+// connect begins to connect the socket, which net then does once more. Where the
+// peer is on this host, or in a container of it, the kernel is done by then, and
+// net's connect says so: there is nothing to wait for in the poller, which takes
+// longer than a system call. Elsewhere net is told that the connect is under way
+// (EALREADY), and waits as ever.
+//
+// With TCP_FASTOPEN_CONNECT net is told that the socket is connected (EISCONN).
 func (s *setup) connect(fd int) {
 	if s.dst.Addr().Zone() != "" {
-		return // net knows its number
+		return // package net keeps the numbers of zones
 	}
-	s.began = true
+	s.asked = true
 	switch errno := s.connectTo(fd); errno {
 	case 0, unix.EINPROGRESS, unix.EALREADY, unix.EISCONN, unix.EINTR:
 	default:
