@@ -74,6 +74,7 @@ func (r *request) gotConn(info httptrace.GotConnInfo) {
 	switch {
 	case r.count.connected.Load() == 0: // package net tells nothing
 		r.dialedLocked(now, r.start)
+	case r.target.scheme == "http": // package net tells, and this may be another's dial
 	case r.count.handshakes.Load() == 0 && !r.dialing.IsZero(): // net/http does not, of TLS
 		r.dialedLocked(now, r.dialing)
 	}
