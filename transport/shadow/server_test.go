@@ -22,6 +22,7 @@ import (
 // server is a net/http server that counts for itself what shadow claims.
 type server struct {
 	*httptest.Server
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error) // to it, whatever addr is
 	accepts  atomic.Int64
 	requests atomic.Int64
 }
@@ -30,22 +31,46 @@ type server struct {
 // test.
 func serve(t testing.TB, mode string, h http.HandlerFunc) *server {
 	t.Helper()
+	s := newServer(h)
+	s.Listener = countingListener{aside(t, s.Listener), &s.accepts}
+	s.start(t, mode)
+	return s
+}
+
+// serveInMemory is serve on m.
+func serveInMemory(t testing.TB, m *memory, mode string, h http.HandlerFunc) *server {
+	t.Helper()
+	s := newServer(h)
+	s.dial = m.DialContext
+	s.Listener.Close()
+	s.Listener = countingListener{m, &s.accepts}
+	s.start(t, mode)
+	return s
+}
+
+func newServer(h http.HandlerFunc) *server {
 	s := new(server)
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		h(w, r)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // surplus dials end in handshakes
-	s.Listener = countingListener{aside(t, s.Listener), &s.accepts}
+	s.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+	}
+	return s
+}
+
+func (s *server) start(t testing.TB, mode string) {
 	switch mode {
 	case "h1":
 		s.Start()
 	default:
 		s.EnableHTTP2 = mode == "h2"
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{identity()}, CurvePreferences: curves}
 		s.StartTLS()
 	}
 	t.Cleanup(s.Close)
-	return s
 }
 
 // aside moves the listener to an address of its own where the system has more than
@@ -83,9 +108,7 @@ func (s *server) likeDefault(t testing.TB) *http.Transport {
 	t.Helper()
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.Proxy = nil
-	tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
-	}
+	tr.DialContext = s.dial
 	if s.TLS != nil {
 		roots := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 		tr.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: "example.com"}
