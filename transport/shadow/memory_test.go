@@ -25,6 +25,9 @@ func newMemory(delay func() time.Duration) *memory {
 	return &memory{delay: delay, accept: make(chan net.Conn), down: make(chan struct{})}
 }
 
+// always is a delay that is the same for all.
+func always(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
+
 // DialContext connects to the listener, whatever addr is, and calls the hooks
 // that package net would.
 func (m *memory) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -172,7 +172,7 @@ func settled(t *testing.T, s *server, sh *shadow.Transport) shadow.Stats {
 // wait waits until what is true.
 func wait(t *testing.T, what func() bool, otherwise func() string) {
 	t.Helper()
-	late := time.After(5 * time.Second)
+	late := time.After(30 * time.Second)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !what() {
