@@ -70,7 +70,7 @@
 // a client that opens a connection for each exchange would have closed more. At
 // rest it equals what the servers count. Stats.ClosesAvoidedOverDefault is an
 // estimate of what http.DefaultTransport would have opened more, with an error of
-// 3 % of what it would have opened in bursts and 10 % in steady loads; see there.
+// up to 13 % of what it would have opened where dials vary in time; see there.
 //
 // # Spans and logs
 //
