@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -121,4 +122,46 @@ func TestSocketsThatControlHasConnected(t *testing.T) {
 		c.Close()
 	}
 	wantNothingCounted(t)
+}
+
+// net tries 0.0.0.0 as well, when :: is dialed (golang.org/issue/18806).
+func TestUnspecifiedIPv6AddressReachesAnIPv4Listener(t *testing.T) {
+	_, port, _ := net.SplitHostPort(echo(t, "127.0.0.1:0"))
+	for name, d := range map[string]*dialer.Dialer{
+		"without Sources":      {},
+		"with Sources":         {Sources: prefixes("127.0.0.1/32", "::1/128")},
+		"with Sources of IPv4": {Sources: prefixes("127.0.0.1/32")},
+	} {
+		c, err := d.Dial("tcp", "[::]:"+port)
+		if err != nil {
+			t.Errorf("%s: got %v, want a connection as with net.Dialer", name, err)
+			continue
+		}
+		c.Close()
+	}
+	wantNothingCounted(t)
+}
+
+// With a dial to :: there are two attempts, and one may be left running.
+func TestUnspecifiedIPv6AddressIsDialedByHappyEyeballs(t *testing.T) {
+	_, port, _ := net.SplitHostPort(echo(t, "[::]:0"))
+	d := &dialer.Dialer{FallbackDelay: 1, Sources: prefixes("127.0.0.1/32", "::1/128")}
+	var dials sync.WaitGroup
+	for range 8 {
+		dials.Go(func() {
+			for range 50 {
+				c, err := d.Dial("tcp", "[::]:"+port)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got := c.LocalAddr().(*net.TCPAddr).AddrPort().Addr(); got != c.(*dialer.Conn).Source() {
+					t.Errorf("got local address %v, want the source, %v", got, c.(*dialer.Conn).Source())
+				}
+				release([]net.Conn{c})
+			}
+		})
+	}
+	dials.Wait()
+	wantNothingCountedSoon(t)
 }

@@ -19,5 +19,8 @@ func (dl *dialing) parse(address string) (netip.AddrPort, bool) {
 		dl.parsed = parsed{address, dst}
 	}
 	dst := dl.parsed.dst
-	return dst, dl.network == "tcp" || (dl.network == "tcp4") == dst.Addr().Is4()
+	if dl.network == "tcp" {
+		return dst, dst.Addr() != netip.IPv6Unspecified() // net tries 0.0.0.0 as well
+	}
+	return dst, (dl.network == "tcp4") == dst.Addr().Is4()
 }
