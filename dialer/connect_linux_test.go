@@ -165,3 +165,22 @@ func TestUnspecifiedIPv6AddressIsDialedByHappyEyeballs(t *testing.T) {
 	dials.Wait()
 	wantNothingCountedSoon(t)
 }
+
+// The refusal is there before net looks at the time.
+func TestDialWhoseTimeIsUpBeforeItConnectsSaysSo(t *testing.T) {
+	addr := "127.0.0.1:" + closedPort(t)
+	for name, d := range map[string]*dialer.Dialer{
+		"without Sources": {},
+		"with Sources":    {Sources: prefixes("127.0.0.1/32", "127.0.0.2/32")},
+	} {
+		d.Timeout = time.Millisecond
+		d.ControlContext = func(ctx context.Context, _, _ string, _ syscall.RawConn) error {
+			<-ctx.Done()
+			return nil
+		}
+		if _, err := d.Dial("tcp", addr); !isTimeout(err) {
+			t.Errorf("%s: got %v, want a timeout as with net.Dialer", name, err)
+		}
+	}
+	wantNothingCounted(t)
+}

@@ -244,7 +244,7 @@ func (dl *dialing) control(ctx context.Context, network, address string, c sysca
 		if err := dl.choose(ctx, a); err != nil {
 			return err
 		}
-		err := a.setup.apply(network, address, c, a)
+		err := a.setup.apply(ctx, network, address, c, a)
 		if err == nil {
 			if a.lease != nil {
 				a.flight.sent(c)

@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"context"
 	"net/netip"
 	"syscall"
 )
@@ -22,6 +23,7 @@ type setup struct {
 	zone        string
 	free        bool           // the source need not be configured on this host
 	dst         netip.AddrPort // to connect to
+	late        bool           // the context has ended: net's own connect finds that out
 
 	// What came of it.
 	asked  bool // the kernel was asked to connect: the socket is good for no other source
@@ -38,8 +40,8 @@ func (s *setup) begin(dl *dialing) {
 }
 
 // apply visits the socket.
-func (s *setup) apply(network, address string, c syscall.RawConn, a *attempt) error {
-	s.src, s.dst = netip.AddrPort{}, a.dst
+func (s *setup) apply(ctx context.Context, network, address string, c syscall.RawConn, a *attempt) error {
+	s.src, s.dst, s.late = netip.AddrPort{}, a.dst, ctx.Err() != nil
 	if l := a.lease; l != nil && l.src.IsValid() {
 		s.src = netip.AddrPortFrom(l.src, l.port)
 		s.zone = a.dst.Addr().Zone()

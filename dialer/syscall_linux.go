@@ -74,8 +74,8 @@ func (s *setup) bindTo(fd int) unix.Errno {
 //
 // With TCP_FASTOPEN_CONNECT net is told that the socket is connected (EISCONN).
 func (s *setup) connect(fd int) {
-	if s.dst.Addr().Zone() != "" {
-		return // package net keeps the numbers of zones
+	if s.late || s.dst.Addr().Zone() != "" { // package net keeps the numbers of zones
+		return
 	}
 	s.asked = true
 	switch errno := s.connectTo(fd); errno {
