@@ -2,6 +2,7 @@ package dialer_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -181,6 +182,59 @@ func TestDialWhoseTimeIsUpBeforeItConnectsSaysSo(t *testing.T) {
 		if _, err := d.Dial("tcp", addr); !isTimeout(err) {
 			t.Errorf("%s: got %v, want a timeout as with net.Dialer", name, err)
 		}
+	}
+	wantNothingCounted(t)
+}
+
+// net closes a socket that is connected to itself, and makes another one, up to
+// twice. A TIME_WAIT of it would be counted by nobody, and here be on the only port
+// there is.
+func TestConnectionToItselfThatNetClosesLeavesNoTimeWait(t *testing.T) {
+	needPortRange(t)
+	if _, inside := inLab(t, nil); !inside {
+		return
+	}
+	ifi, err := net.InterfaceByName("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addrs, err := ifi.Addrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []string{"127.0.0.1", "::1", "0.0.0.0"}
+	for _, a := range addrs {
+		if host := a.(*net.IPNet).IP; host.IsLinkLocalUnicast() {
+			hosts = append(hosts, host.String()+"%eth0")
+		}
+	}
+	if len(hosts) < 4 {
+		t.Fatalf("got %v, want eth0 to have a link-local address", addrs)
+	}
+	only := dialer.PortRange{Lo: 50000, Hi: 50000}
+	for _, host := range hosts {
+		for linger, d := range map[int]*dialer.Dialer{
+			-1: {PortRange: only},
+			7: {PortRange: only, Control: func(_, _ string, c syscall.RawConn) (err error) {
+				cerr := c.Control(func(fd uintptr) {
+					err = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 7})
+				})
+				return errors.Join(cerr, err)
+			}},
+		} {
+			c, err := d.Dial("tcp", net.JoinHostPort(host, "50000"))
+			if err != nil {
+				t.Errorf("%s: got %v, want the third connection to itself, which net keeps", host, err)
+				continue
+			}
+			if got := getsockopt(t, c.(*dialer.Conn), unix.SOL_SOCKET, unix.SO_LINGER); got != linger {
+				t.Errorf("%s: got SO_LINGER %d, want %d, negative being off", host, got, linger)
+			}
+			c.(*dialer.Conn).Reset()
+		}
+	}
+	if n := netlab.Count(t, func(s netlab.Socket) bool { return s.State == netlab.TimeWait }); n != 0 {
+		t.Errorf("got %d TIME_WAITs, want none", n)
 	}
 	wantNothingCounted(t)
 }

@@ -142,8 +142,8 @@ func (dl *dialing) dial(ctx context.Context, address string) (*Conn, error) {
 		return dl.dialEach(ctx, address)
 	}
 	// A single attempt that nothing can end is not closed inside net once it
-	// stands.
-	dl.arm = !dl.literal || ctx.Done() != nil
+	// stands. For one connected to itself setup cares, but not if it has a zone.
+	dl.arm = !dl.literal || ctx.Done() != nil || dl.one.dst.Addr().Zone() != ""
 	if !dl.literal {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: dl.connectDone})
 	}
@@ -368,7 +368,7 @@ func (dl *dialing) won(tc *net.TCPConn) (*Conn, error) {
 	if dl.dialer.hasControl() {
 		c.lent.Store(true)
 	}
-	if !dl.arm {
+	if !dl.arm && !dl.one.setup.arm {
 		return c, nil
 	}
 	if err := disarm(c, linger); err != nil {

@@ -23,6 +23,7 @@ type setup struct {
 	zone        string
 	free        bool           // the source need not be configured on this host
 	dst         netip.AddrPort // to connect to
+	kernels     PortRange      // that the kernel chooses the socket's port from
 	late        bool           // the context has ended: net's own connect finds that out
 
 	// What came of it.
@@ -36,7 +37,7 @@ func (s *setup) init() { s.run = s.visit }
 // begin is for each new socket.
 func (s *setup) begin(dl *dialing) {
 	d := dl.dialer
-	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: d.hasControl(), keepAlive: keepAliveOf(d), ports: d.PortRange, linger: -1}
+	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: d.hasControl(), keepAlive: keepAliveOf(d), ports: d.PortRange, kernels: dl.space.all, linger: -1}
 }
 
 // apply visits the socket.

@@ -31,6 +31,12 @@ func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	return errno
 }
 
+func getsockname(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
+	length := uint32(size)
+	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(addr), uintptr(unsafe.Pointer(&length)))
+	return errno
+}
+
 // connectRaw may take long, where many ports are taken: the scheduler is told.
 func connectRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(addr), size)

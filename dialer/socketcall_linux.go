@@ -52,6 +52,16 @@ func bindRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	return socketcall(2, unsafe.Pointer(&args))
 }
 
+func getsockname(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
+	length := uint32(size)
+	args := struct {
+		fd     uintptr
+		addr   unsafe.Pointer
+		length *uint32
+	}{uintptr(fd), addr, &length}
+	return socketcall(6, unsafe.Pointer(&args))
+}
+
 // connectRaw may take long, where many ports are taken: the scheduler is told.
 func connectRaw(fd int, addr unsafe.Pointer, size uintptr) unix.Errno {
 	args := struct {

@@ -12,7 +12,7 @@ import (
 
 func TestSocketcallIsAllThatIsNeededWhereOldKernelsHaveNothingElse(t *testing.T) {
 	addr := echo(t, "127.0.0.1:0")
-	missing := []uint32{unix.SYS_BIND, unix.SYS_CONNECT, unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT}
+	missing := []uint32{unix.SYS_BIND, unix.SYS_CONNECT, unix.SYS_GETSOCKNAME, unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT}
 	forbidding(t, unix.ENOSYS, missing, func() {
 		c, err := (&dialer.Dialer{Sources: prefixes("127.0.0.2/32")}).Dial("tcp", addr)
 		if err != nil {

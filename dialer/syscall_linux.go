@@ -80,9 +80,29 @@ func (s *setup) connect(fd int) {
 	s.asked = true
 	switch errno := s.connectTo(fd); errno {
 	case 0, unix.EINPROGRESS, unix.EALREADY, unix.EISCONN, unix.EINTR:
+		if !s.arm && s.metItself(fd) {
+			s.arm = setLinger(fd, 0) == 0
+		}
 	default:
 		s.err = os.NewSyscallError("connect", errno)
 	}
+}
+
+// metItself reports whether the socket may be connected to itself: net closes such
+// a one and makes another. It compares the ports alone, which are seldom the same
+// otherwise.
+func (s *setup) metItself(fd int) bool {
+	port := s.dst.Port()
+	return (s.kernels.holds(port) || s.src.Port() == port || s.userControl) && localPort(fd) == port
+}
+
+// localPort is the socket's port, 0 if it has none.
+func localPort(fd int) uint16 {
+	var sa unix.RawSockaddrInet6 // an IPv4 socket has its port at the same place
+	if getsockname(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa)) != 0 {
+		return 0
+	}
+	return networkOrder(sa.Port)
 }
 
 func (s *setup) connectTo(fd int) unix.Errno {
