@@ -1,6 +1,7 @@
 package dialer_test
 
 import (
+	"io"
 	"net"
 	"slices"
 	"testing"
@@ -15,42 +16,48 @@ import (
 //	go test -run '^$' -bench DialOverhead -v ./dialer
 //
 // The server accepts and reads. With server=elsewhere it is another process, with
-// server=here a goroutine of this one, whose processor time is counted as well.
-// With server=asleep the connections are accepted between the dials, so that those
-// alone are measured.
+// server=here goroutines of this one, whose time is counted as well: whoever leaves
+// them more to do for later has to wait for it. With server=asleep the connections
+// are accepted between the dials, so that those alone are measured.
 func BenchmarkDialOverhead(b *testing.B) {
 	for name, d := range map[string]*dialer.Dialer{
 		"sources=0": {},
 		"sources=3": {Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")},
 	} {
 		b.Run(name+"/server=elsewhere", func(b *testing.B) {
-			overhead(b, d, serveElsewhere(b, "127.0.0.1:0"), func(int) {})
+			overhead(b, d, serveElsewhere(b, "127.0.0.1:0"), nil, nil)
 		})
 		b.Run(name+"/server=here", func(b *testing.B) {
-			overhead(b, d, sink(b, "127.0.0.1:0"), func(int) {})
+			ended := make(chan struct{}, turn)
+			addr := serve(b, "127.0.0.1:0", func(c net.Conn) {
+				io.Copy(io.Discard, struct{ io.Reader }{c})
+				c.Close()
+				ended <- struct{}{}
+			})
+			overhead(b, d, addr, func() { <-ended }, nil)
 		})
 		b.Run(name+"/server=asleep", func(b *testing.B) {
 			l := listen(b, "127.0.0.1:0")
-			overhead(b, d, l.Addr().String(), func(n int) {
-				for range n {
-					c, err := l.Accept()
-					if err != nil {
-						b.Fatal(err)
-					}
-					c.Close()
+			overhead(b, d, l.Addr().String(), nil, func() {
+				c, err := l.Accept()
+				if err != nil {
+					b.Fatal(err)
 				}
+				c.Close()
 			})
 		})
 	}
 }
 
-// overhead compares dials to addr. After so many of them it calls after.
-func overhead(b *testing.B, d *dialer.Dialer, addr string, after func(dials int)) {
-	ours, theirs := dials(b, d.Dial, addr), dials(b, new(net.Dialer).Dial, addr)
+// overhead compares dials to addr, done in turns. At the end of a turn it calls
+// served for each of its dials, and that is measured, too, and then after, which is
+// not.
+func overhead(b *testing.B, d *dialer.Dialer, addr string, served, after func()) {
+	ours, theirs := turns(dials(b, d.Dial, addr), served), turns(dials(b, new(net.Dialer).Dial, addr), served)
 	var times, cpu []float64
 	for b.Loop() {
 		for range 20 {
-			t, c := pairOf(b, ours, theirs, after)
+			t, c := pairOf(b, ours, theirs, turns(after))
 			times, cpu = append(times, t), append(cpu, c)
 		}
 	}
@@ -75,15 +82,29 @@ func dials(b *testing.B, dial func(network, address string) (net.Conn, error), a
 	}
 }
 
-// pairOf is the ratios of some hundred dials each, taken in turns of ten.
-func pairOf(b *testing.B, ours, theirs func(), after func(dials int)) (times, cpu float64) {
-	const turn = 10
+// turn is how many dials are done in a row.
+const turn = 10
+
+// turns returns a function that calls each of the functions, which may be nil, so
+// often.
+func turns(fs ...func()) func() {
+	return func() {
+		for _, f := range fs {
+			for i := 0; f != nil && i < turn; i++ {
+				f()
+			}
+		}
+	}
+}
+
+// pairOf is the ratios of some hundred dials each, taken in turns.
+func pairOf(b *testing.B, ours, theirs, after func()) (times, cpu float64) {
 	var our, their spent
 	for range 20 {
-		our.on(b, ours, turn)
-		after(turn)
-		their.on(b, theirs, turn)
-		after(turn)
+		our.on(b, ours)
+		after()
+		their.on(b, theirs)
+		after()
 	}
 	return ratio(our.time, their.time), ratio(our.cpu, their.cpu)
 }
@@ -91,11 +112,9 @@ func pairOf(b *testing.B, ours, theirs func(), after func(dials int)) (times, cp
 // spent is what was spent on something.
 type spent struct{ time, cpu time.Duration }
 
-func (s *spent) on(b *testing.B, f func(), n int) {
-	start, cpu := time.Now(), cpuTime(b)
-	for range n {
-		f()
-	}
-	s.cpu += cpuTime(b) - cpu
+func (s *spent) on(b *testing.B, f func()) {
+	cpu, start := cpuTime(b), time.Now()
+	f()
 	s.time += time.Since(start)
+	s.cpu += cpuTime(b) - cpu
 }
