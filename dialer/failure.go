@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 )
 
 // failure is what the dial returns. net reports the address that failed first;
@@ -40,8 +39,8 @@ func (dl *dialing) advise(e *SourceError) {
 		return
 	}
 	if n := len(e.Sources); n > 0 && bindsAnyAddress {
-		if i := slices.IndexFunc(dl.from, func(p netip.Prefix) bool { return p.Contains(e.Sources[n-1]) }); i >= 0 && !dl.from[i].IsSingleIP() {
-			e.prefix = dl.from[i]
+		if p := dl.from.holding(e.Sources[n-1]); !p.IsSingleIP() {
+			e.prefix = p
 		}
 	}
 }

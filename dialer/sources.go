@@ -119,13 +119,16 @@ func (s sources) left(v6 bool, tried []netip.Addr) bool {
 }
 
 // contain reports whether the address is one of the sources.
-func (s sources) contain(a netip.Addr) bool {
+func (s sources) contain(a netip.Addr) bool { return s.holding(a).IsValid() }
+
+// holding is the prefix that has the address, the zero Prefix if none does.
+func (s sources) holding(a netip.Addr) netip.Prefix {
 	for _, p := range s {
 		if p.Contains(a) {
-			return true
+			return p
 		}
 	}
-	return false
+	return netip.Prefix{}
 }
 
 func prefixLeft(p netip.Prefix, tried []netip.Addr) bool {
