@@ -150,6 +150,7 @@ type lease struct {
 	state   leaseState
 	probe   bool // there was a pause before
 	granted bool // to who has waited
+	suspect bool // its source has to be looked up before it is bound
 
 	forsaken bool    // its source is gone, and the attempt was ended for that
 	flight   *flight // while it is an attempt and watched

@@ -83,6 +83,7 @@ func (a *attempt) refused(f fault, err error) {
 	a.lease = nil
 	if f == notOurs {
 		interfaceAddrs.forget(src)
+		ports.suspect(a.from, src)
 	}
 	if !src.IsValid() {
 		if f == noPort {

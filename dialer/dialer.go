@@ -63,7 +63,10 @@ type Dialer struct {
 	// (broadcast) address are left out. On Linux the addresses of a prefix need
 	// not be configured one by one, but the network must route them to this
 	// host and this host must take them for its own (ip route add local PREFIX
-	// dev lo); otherwise dials from them fail or hang. No two may overlap.
+	// dev lo). If this host does not, dials from them fail with a *SourceError
+	// that says so: at once from IPv4, within a second from IPv6 (with Linux 5.14
+	// and later; before, they wait in vain). If the network does not, they wait in
+	// vain. No two may overlap.
 	//
 	// A destination is dialed only from sources of its own family; if there is
 	// none, that attempt fails with ErrNoSource. Among several, Chooser chooses.
@@ -72,12 +75,17 @@ type Dialer struct {
 	// prefix of up to 256 addresses is tried, and 8 random ones of a larger. Such
 	// a source is then left out, for up to a second at a time if it is not this
 	// host's and up to 30 seconds if it cannot reach the destination, unless
-	// there is no other.
+	// there is no other. After a dial that waited from an address of a prefix that
+	// is not this host's, the others of the prefix are looked up before they are
+	// dialed from, for 30 seconds.
 	//
 	// A dial that waits for an answer when its source is taken from the host
-	// goes on with the next within a second (on Linux; for IPv6, 5.14 and later,
-	// addresses that are given one by one). With no other to go on with it waits,
-	// as the source may come back.
+	// goes on with the next within a second (on Linux; for IPv6 and for prefixes,
+	// 5.14 and later). With no other to go on with it waits, as the source may
+	// come back, but fails if all of a prefix is gone. Nothing is found out about
+	// prefixes where the process may not use netlink, about single addresses where
+	// net.ipv4.ip_nonlocal_bind or net.ipv6.ip_nonlocal_bind is 1 or Control sets
+	// IP_FREEBIND, and about neither where it sets IP_TRANSPARENT.
 	//
 	// Without Sources and Interfaces, the kernel chooses for every dial.
 	// Networks other than TCP are dialed without them.

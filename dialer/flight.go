@@ -18,7 +18,8 @@ const lookEvery = 500 * time.Millisecond
 // the end of the attempt. If the address is taken from the host meanwhile, the
 // kernel does not say so. The answer is nobody's, and the socket waits for it: for
 // 134 s with the settings of Linux 6.18, in which it sends nothing (IPv4) or in
-// vain (IPv6), unless the address comes back.
+// vain (IPv6), unless the address comes back. With IPv6 it does the same if the
+// address is one of a prefix and has never been this host's.
 //
 // Its attempt owns it. While it is among the ledger's flights the ledger's mutex
 // guards it, but for the socket, which the attempt makes known once.
@@ -53,6 +54,7 @@ func (l *ledger) departLocked(q *ask, lease *lease, now time.Duration) {
 	}
 	f.known.Store(false)
 	f.ask, f.lease, f.since, f.prev, f.next = q, lease, now, l.flights.last, nil
+	lease.suspect = l.suspectLocked(q.from, lease.src, now)
 	if lease.flight = f; f.prev != nil {
 		f.prev.next = f
 	} else {
@@ -90,10 +92,6 @@ func (l *ledger) lookLaterLocked(now time.Duration) {
 
 // lookAtFlights is the timer's function.
 func (l *ledger) lookAtFlights() {
-	type waiting struct {
-		*lease
-		socket syscall.RawConn
-	}
 	var all []waiting
 	now := l.lock()
 	if l.flights.first != nil {
@@ -101,24 +99,52 @@ func (l *ledger) lookAtFlights() {
 	}
 	for f := l.flights.first; f != nil && now-f.since >= lookEvery; f = f.next {
 		if f.known.Load() {
-			all = append(all, waiting{f.lease, f.socket})
+			all = append(all, waiting{f.lease, f.ask.from, f.socket})
 		}
 	}
 	l.mu.Unlock()
-	there := make(map[netip.Addr]bool) // thousands may wait that have a few sources in common
+	seen := look{there: make(map[netip.Addr]bool)}
 	for _, w := range all {
-		if there[w.src] {
-			continue
+		if !seen.there[w.src] && !seen.whole.contain(w.src) {
+			w.socket.Control(func(fd uintptr) { seen.at(int(fd), w) }) // fails if it is closed by now
 		}
-		w.socket.Control(func(fd uintptr) { // fails if it is closed by now
-			switch {
-			case !unanswered(int(fd)):
-			case !gone(int(fd), w.src):
-				there[w.src] = true
-			case w.forsake():
-				hangUp(int(fd))
-			}
-		})
+	}
+}
+
+// waiting is a flight to be looked at.
+type waiting struct {
+	*lease
+	from   sources
+	socket syscall.RawConn
+}
+
+// look is what was found out so far about the sources of flights. Thousands may
+// wait that have a few, or a few prefixes, in common.
+type look struct {
+	there   map[netip.Addr]bool
+	whole   sources // every address of these is there
+	foreign sources // of these prefixes of the Dialers', one is not, by any table of routes
+}
+
+// at ends the attempt if its source is gone.
+func (k *look) at(fd int, w waiting) {
+	if !unanswered(fd) {
+		return
+	}
+	of := w.from.holding(w.src)
+	known := k.foreign.contain(w.src)
+	whole, gone := whereabouts(fd, w.src, of.IsSingleIP(), !known)
+	if !gone {
+		if k.there[w.src] = true; whole.IsValid() {
+			k.whole = append(k.whole, whole)
+		}
+		return
+	}
+	if !known && !of.IsSingleIP() {
+		k.foreign = append(k.foreign, of)
+	}
+	if w.forsake() {
+		hangUp(fd)
 	}
 }
 
@@ -126,7 +152,8 @@ func (l *ledger) lookAtFlights() {
 var errGone = os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)
 
 // forsake notes that the source of an attempt is gone, if there is another for
-// the dial to go on with. If not, it is left alone: the source may come back.
+// the dial to go on with. If not, it is left alone: the source may come back. From
+// a prefix there are others, which may be gone as well.
 func (l *lease) forsake() bool {
 	ledger := l.ledger()
 	ledger.lock()

@@ -16,6 +16,18 @@ func unanswered(fd int) bool {
 	return err == nil && info.State == synSent
 }
 
+// whereabouts reports whether the source of a socket that is not connected yet is
+// this host's no more, or has never been. If it still is, whole may be a prefix of
+// which every address is. A source that was given alone is bound as one that is
+// configured, one of a prefix whether it is this host's or not.
+func whereabouts(fd int, src netip.Addr, alone, allTables bool) (whole netip.Prefix, isGone bool) {
+	if alone {
+		return netip.Prefix{}, gone(fd, src)
+	}
+	route, known := localRoute(fd, src, allTables)
+	return route, known && !route.IsValid()
+}
+
 // gone reports whether the source of a socket that is not connected yet could not
 // be bound any more.
 func gone(fd int, src netip.Addr) bool {

@@ -9,6 +9,6 @@ func watched(*flight) *flight { return nil }
 
 func unanswered(int) bool { return false }
 
-func gone(int, netip.Addr) bool { return false }
+func whereabouts(int, netip.Addr, bool, bool) (netip.Prefix, bool) { return netip.Prefix{}, false }
 
 func hangUp(int) {}

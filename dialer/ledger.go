@@ -20,11 +20,12 @@ type ledger struct {
 
 	aside map[netip.Addr]*pause // sources that are no addresses of this host
 
-	flights flights
-	waits   []wait             // TIME_WAITs of ours, in the order in which they end
-	waiting map[*dest]struct{} // destinations with waiters
-	tickets uint64             // handed to waiters, to tell who waits longer
-	wakes   []time.Duration    // for which a timer is set; the last one is the next
+	suspects suspects
+	flights  flights
+	waits    []wait             // TIME_WAITs of ours, in the order in which they end
+	waiting  map[*dest]struct{} // destinations with waiters
+	tickets  uint64             // handed to waiters, to tell who waits longer
+	wakes    []time.Duration    // for which a timer is set; the last one is the next
 
 	// turn says at which place the search for the next source begins, so that
 	// equals take turns. Destinations share it by hash: it would be too
@@ -53,11 +54,12 @@ var ports = newLedger()
 
 func newLedger() *ledger {
 	return &ledger{
-		dests:   make(map[netip.AddrPort]*dest),
-		aside:   make(map[netip.Addr]*pause),
-		waiting: make(map[*dest]struct{}),
-		seed:    maphash.MakeSeed(),
-		born:    time.Now(),
+		dests:    make(map[netip.AddrPort]*dest),
+		aside:    make(map[netip.Addr]*pause),
+		suspects: make(suspects),
+		waiting:  make(map[*dest]struct{}),
+		seed:     maphash.MakeSeed(),
+		born:     time.Now(),
 	}
 }
 

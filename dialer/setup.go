@@ -22,6 +22,7 @@ type setup struct {
 	src         netip.AddrPort // to bind to; invalid: not at all
 	zone        string
 	free        bool           // the source need not be configured on this host
+	suspect     bool           // it may not be this host's at all
 	dst         netip.AddrPort // to connect to
 	kernels     PortRange      // that the kernel chooses the socket's port from
 	late        bool           // the context has ended: net's own connect finds that out
@@ -46,7 +47,7 @@ func (s *setup) apply(ctx context.Context, network, address string, c syscall.Ra
 	if l := a.lease; l != nil && l.src.IsValid() {
 		s.src = netip.AddrPortFrom(l.src, l.port)
 		s.zone = a.dst.Addr().Zone()
-		s.free = !a.from.single(l.src)
+		s.free, s.suspect = !a.from.single(l.src), l.suspect
 		if l.port != 0 && s.options {
 			if err := reusePort(network, address, c); err != nil {
 				return err

@@ -109,6 +109,12 @@ func (s *setup) bind(fd int) error {
 			return err
 		}
 	}
+	if s.suspect {
+		// A bind would not say so, and with IPv6 connect would not either.
+		if route, known := localRoute(fd, s.src.Addr(), false); known && !route.IsValid() {
+			return errGone
+		}
+	}
 	if s.free {
 		if err := freebind.set(fd, 1); err != nil {
 			return err
