@@ -11,7 +11,8 @@ type (
 )
 
 // WithSource returns a context whose dials are made from the local address src
-// and no other, whatever the Dialer's Sources are. It need not be one of them.
+// and no other, whatever the Dialer's Sources are. It need not be one of them; if
+// it is of a prefix there, it need not be configured either.
 // A dial to an address of the other family fails with [ErrNoSource], and one from
 // an address that this host does not have with a *[SourceError]. An address that
 // no connection can come from, such as 0.0.0.0 or one of multicast, fails as it

@@ -23,6 +23,7 @@ type setup struct {
 	zone        string
 	free        bool           // the source need not be configured on this host
 	suspect     bool           // it may not be this host's at all
+	pinned      bool           // it was given by WithSource, and is of a prefix in Sources
 	dst         netip.AddrPort // to connect to
 	kernels     PortRange      // that the kernel chooses the socket's port from
 	late        bool           // the context has ended: net's own connect finds that out
@@ -39,6 +40,10 @@ func (s *setup) init() { s.run = s.visit }
 func (s *setup) begin(dl *dialing) {
 	d := dl.dialer
 	*s = setup{run: s.run, options: true, arm: dl.arm, userControl: d.hasControl(), keepAlive: keepAliveOf(d), ports: d.PortRange, kernels: dl.space.all, linger: -1}
+	if p := dl.pinned[0]; p.IsValid() {
+		of := sources(d.Sources).holding(p.Addr())
+		s.pinned = of.IsValid() && !of.IsSingleIP()
+	}
 }
 
 // apply visits the socket.

@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"errors"
 	"os"
 	"sync/atomic"
 
@@ -109,17 +110,25 @@ func (s *setup) bind(fd int) error {
 			return err
 		}
 	}
-	if s.suspect {
+	if !s.free {
+		err := s.tryBind(fd)
+		if !s.pinned || !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return err
+		}
+	}
+	if s.suspect || !s.free {
 		// A bind would not say so, and with IPv6 connect would not either.
 		if route, known := localRoute(fd, s.src.Addr(), false); known && !route.IsValid() {
 			return errGone
 		}
 	}
-	if s.free {
-		if err := freebind.set(fd, 1); err != nil {
-			return err
-		}
+	if err := freebind.set(fd, 1); err != nil {
+		return err
 	}
+	return s.tryBind(fd)
+}
+
+func (s *setup) tryBind(fd int) error {
 	if errno := s.bindTo(fd); errno != 0 {
 		return os.NewSyscallError("bind", errno)
 	}

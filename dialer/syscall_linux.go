@@ -90,8 +90,18 @@ func (s *setup) connect(fd int) {
 
 // metItself reports whether the socket may be connected to itself: net closes such
 // a one and makes another. It compares the ports alone, which are seldom the same
-// otherwise.
+// otherwise, and does not ask where nothing is counted: there it is as with
+// net.Dialer.
 func (s *setup) metItself(fd int) bool {
+	dst, src := s.dst.Addr(), s.src.Addr()
+	switch {
+	case src.IsValid():
+		if src != dst && !dst.IsUnspecified() {
+			return false
+		}
+	case s.ports == (PortRange{}) && !s.userControl:
+		return false
+	}
 	port := s.dst.Port()
 	return (s.kernels.holds(port) || s.src.Port() == port || s.userControl) && localPort(fd) == port
 }
