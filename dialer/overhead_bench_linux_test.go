@@ -1,8 +1,10 @@
 package dialer_test
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -15,45 +17,56 @@ import (
 //
 //	go test -run '^$' -bench DialOverhead -v ./dialer
 //
+// Without a timeout net.Dialer has nothing to watch while it waits. With one, as
+// HTTP clients have, it has.
+//
 // The server accepts and reads. With server=elsewhere it is another process, with
 // server=here goroutines of this one, whose time is counted as well: whoever leaves
 // them more to do for later has to wait for it. With server=asleep the connections
 // are accepted between the dials, so that those alone are measured.
 func BenchmarkDialOverhead(b *testing.B) {
-	for name, d := range map[string]*dialer.Dialer{
-		"sources=0": {},
-		"sources=3": {Sources: prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")},
-	} {
-		b.Run(name+"/server=elsewhere", func(b *testing.B) {
-			overhead(b, d, serveElsewhere(b, "127.0.0.1:0"), nil, nil)
-		})
-		b.Run(name+"/server=here", func(b *testing.B) {
-			ended := make(chan struct{}, turn)
-			addr := serve(b, "127.0.0.1:0", func(c net.Conn) {
-				io.Copy(io.Discard, struct{ io.Reader }{c})
-				c.Close()
-				ended <- struct{}{}
+	for _, sources := range [][]netip.Prefix{nil, prefixes("127.1.0.1/32", "127.1.0.2/32", "127.1.0.3/32")} {
+		for _, timeout := range []time.Duration{0, 30 * time.Second} {
+			ours, theirs := &dialer.Dialer{Sources: sources, Timeout: timeout}, &net.Dialer{Timeout: timeout}
+			b.Run(fmt.Sprintf("sources=%d/timeout=%v", len(sources), timeout), func(b *testing.B) {
+				overheads(b, ours.Dial, theirs.Dial)
 			})
-			overhead(b, d, addr, func() { <-ended }, nil)
-		})
-		b.Run(name+"/server=asleep", func(b *testing.B) {
-			l := listen(b, "127.0.0.1:0")
-			overhead(b, d, l.Addr().String(), nil, func() {
-				c, err := l.Accept()
-				if err != nil {
-					b.Fatal(err)
-				}
-				c.Close()
-			})
-		})
+		}
 	}
+}
+
+type dialFunc = func(network, address string) (net.Conn, error)
+
+func overheads(b *testing.B, ours, theirs dialFunc) {
+	b.Run("server=elsewhere", func(b *testing.B) {
+		overhead(b, ours, theirs, serveElsewhere(b, "127.0.0.1:0"), nil, nil)
+	})
+	b.Run("server=here", func(b *testing.B) {
+		ended := make(chan struct{}, turn)
+		addr := serve(b, "127.0.0.1:0", func(c net.Conn) {
+			io.Copy(io.Discard, struct{ io.Reader }{c})
+			c.Close()
+			ended <- struct{}{}
+		})
+		overhead(b, ours, theirs, addr, func() { <-ended }, nil)
+	})
+	b.Run("server=asleep", func(b *testing.B) {
+		l := listen(b, "127.0.0.1:0")
+		overhead(b, ours, theirs, l.Addr().String(), nil, func() {
+			c, err := l.Accept()
+			if err != nil {
+				b.Fatal(err)
+			}
+			c.Close()
+		})
+	})
 }
 
 // overhead compares dials to addr, done in turns. At the end of a turn it calls
 // served for each of its dials, and that is measured, too, and then after, which is
 // not.
-func overhead(b *testing.B, d *dialer.Dialer, addr string, served, after func()) {
-	ours, theirs := turns(dials(b, d.Dial, addr), served), turns(dials(b, new(net.Dialer).Dial, addr), served)
+func overhead(b *testing.B, by, baseline dialFunc, addr string, served, after func()) {
+	ours, theirs := turns(dials(b, by, addr), served), turns(dials(b, baseline, addr), served)
 	var times, cpu []float64
 	for b.Loop() {
 		for range 20 {
@@ -72,7 +85,7 @@ func overhead(b *testing.B, d *dialer.Dialer, addr string, served, after func())
 }
 
 // dials returns a function that dials and closes once.
-func dials(b *testing.B, dial func(network, address string) (net.Conn, error), addr string) func() {
+func dials(b *testing.B, dial dialFunc, addr string) func() {
 	return func() {
 		c, err := dial("tcp", addr)
 		if err != nil {
