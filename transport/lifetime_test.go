@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stayopen-go/stayopen/dialer"
@@ -18,16 +19,22 @@ import (
 )
 
 func TestPeersWordOnIdleTimeIsObeyed(t *testing.T) {
-	s := serve(t, "h1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Keep-Alive", "timeout=1")
-	}))
-	tr := newTransport(t, transport.Config{Template: s.template("h1")})
-	start := time.Now()
-	mustGet(t, &http.Client{Transport: tr}, s.URL)
-	netlab.Await(t, "the connection is closed before the peer's second is over", func() bool { return tr.Stats().Closed == 1 })
-	if took := time.Since(start); took >= time.Second {
-		t.Errorf("got closed after %v, want before the peer closes", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, tmpl := newMemory().serve(t, "h1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Keep-Alive", "timeout=1")
+		}))
+		tr := newTransport(t, transport.Config{Template: tmpl})
+		mustGet(t, &http.Client{Transport: tr}, s.URL)
+		pass(400 * time.Millisecond)
+		if got := tr.Stats().Idle; got != 1 {
+			t.Errorf("got %d idle after 400 ms, want 1: there is time for another request", got)
+		}
+		pass(600*time.Millisecond - time.Nanosecond)
+		synctest.Wait()
+		if got := tr.Stats().Closed; got != 1 {
+			t.Errorf("got %d closed just before the peer's second is over, want 1", got)
+		}
+	})
 }
 
 func TestPeersWordOnRequestsIsObeyed(t *testing.T) {
@@ -55,33 +62,35 @@ func TestPeersWordOnRequestsIsObeyed(t *testing.T) {
 }
 
 func TestIdleTimeoutOfAServerIsLearned(t *testing.T) {
-	t.Parallel()
-	const timeout = 1600 * time.Millisecond
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), IdleTimeout: timeout}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		server.Serve(l)
-	}()
-	t.Cleanup(func() { server.Close(); <-served })
-	tr := newTransport(t, transport.Config{})
-	ages := make([]time.Duration, 5)
-	for i := range ages {
-		mustGet(t, &http.Client{Transport: tr}, "http://"+l.Addr().String())
-		start := time.Now()
-		netlab.Await(t, "the idle connection is closed", func() bool { return tr.Stats().Closed == uint64(i+1) })
-		ages[i] = time.Since(start)
-	}
-	t.Logf("a server that closes after %v: closed after %v", timeout, ages)
-	for i, age := range ages {
-		if byUs := age < timeout-100*time.Millisecond; byUs != (i >= 3) {
-			t.Errorf("connection %d was closed after %v, want the first three closed by the server and those after them before it", i, age)
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 1600 * time.Millisecond
+		m := newMemory()
+		server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), IdleTimeout: timeout}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			server.Serve(m)
+		}()
+		defer func() { server.Close(); <-served }()
+		tr := newTransport(t, transport.Config{Template: &http.Transport{DialContext: m.DialContext}})
+		ages := make([]time.Duration, 5)
+		for i := range ages {
+			mustGet(t, &http.Client{Transport: tr}, "http://a.example/")
+			start := time.Now()
+			for tr.Stats().Closed < uint64(i+1) && time.Since(start) < time.Minute {
+				pass(time.Millisecond)
+				synctest.Wait()
+			}
+			ages[i] = time.Since(start)
 		}
-	}
+		t.Logf("a server that closes after %v: closed after %v", timeout, ages)
+		for i, age := range ages {
+			byServer := age >= timeout && age <= timeout+time.Millisecond
+			if i < 3 != byServer || age >= time.Minute || age < time.Second {
+				t.Errorf("connection %d was closed after %v, want the first three closed by the server and those after them before it", i, age)
+			}
+		}
+	})
 }
 
 func TestRequestLimitRetiresConnections(t *testing.T) {
@@ -125,12 +134,16 @@ func TestWarmOpensConnectionsThatRequestsThenFind(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, testQueueIsBounded)
+}
+
+func testQueueIsBounded(t *testing.T) {
 	release, began := make(chan struct{}), make(chan struct{})
-	s := serve(t, "h1", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	s, tmpl := newMemory().serve(t, "h1", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		began <- struct{}{}
 		<-release
 	}))
-	tr := newTransport(t, transport.Config{Template: s.template("h1"), MaxConnsPerHost: 1, MaxWaitersPerHost: 1, WaitTimeout: 50 * time.Millisecond})
+	tr := newTransport(t, transport.Config{Template: slowTo("127.0.0.1", tmpl), MaxConnsPerHost: 1, MaxWaitersPerHost: 1, WaitTimeout: 5 * time.Second})
 	client := &http.Client{Transport: tr}
 	var wg sync.WaitGroup
 	wg.Go(func() { mustGet(t, client, s.URL) })
@@ -140,19 +153,22 @@ func TestQueueIsBounded(t *testing.T) {
 		_, err := client.Get(s.URL)
 		var e *pool.WaitError
 		var ne net.Error
-		if !errors.As(err, &e) || e.Open != 1 || e.Waited < 50*time.Millisecond || !errors.As(err, &ne) || !ne.Timeout() {
+		if !errors.As(err, &e) || e.Open != 1 || e.Waited != 5*time.Second || !errors.As(err, &ne) || !ne.Timeout() {
 			t.Errorf("got %v, want a *pool.WaitError with its figures, and a timeout", err)
 		}
 	})
-	netlab.Await(t, "a request waits", func() bool { return tr.Stats().Waiting == 1 })
+	synctest.Wait()
+	if got := tr.Stats().Waiting; got != 1 {
+		t.Errorf("got %d waiting, want 1", got)
+	}
 	_, err := client.Get(s.URL)
 	var full *pool.QueueFullError
 	if !errors.As(err, &full) || full.Limit != 1 || !full.PerKey || full.Waiting != 1 {
 		t.Errorf("got %v, want a *pool.QueueFullError with its figures", err)
 	}
 	waiting.Wait()
-	if got := tr.Stats(); got.Waited != 1 || got.WaitTime <= 0 { // for the dial; the others got no connection
-		t.Errorf("got %d waits of %v in all, want 1", got.Waited, got.WaitTime)
+	if got := tr.Stats(); got.Waited != 1 || got.WaitTime != time.Second { // for the dial; the others got no connection
+		t.Errorf("got %d waits of %v in all, want 1 of 1 s", got.Waited, got.WaitTime)
 	}
 	close(release)
 	wg.Wait()
