@@ -195,7 +195,7 @@ func answering(t *testing.T, text string) client {
 		ours, theirs := net.Pipe()
 		go func() { // ends when the client has closed
 			defer theirs.Close()
-			theirs.SetDeadline(time.Now().Add(10 * time.Second))
+			theirs.SetDeadline(time.Now().Add(time.Minute))
 			if _, err := theirs.Read(make([]byte, 512)); err == nil {
 				io.WriteString(theirs, text)
 			}

@@ -148,16 +148,10 @@ func TestLimitsLimit(t *testing.T) {
 		}
 		other.Close()
 		// The one that made room is closed on the side.
-		for end := time.Now().Add(10 * time.Second); ; {
+		netlab.Await(t, "one evicted and one open", func() bool {
 			got := r.pool.Stats()
-			if got.Reasons[pool.Evicted] == 1 && got.Open == 1 {
-				break
-			}
-			if time.Now().After(end) {
-				t.Fatalf("got %+v, want one evicted and one open", got)
-			}
-			<-time.After(time.Millisecond)
-		}
+			return got.Reasons[pool.Evicted] == 1 && got.Open == 1
+		})
 	})
 	t.Run("IdleTimeout", func(t *testing.T) {
 		r := newRig(t, netconn.Config{IdleTimeout: time.Millisecond})

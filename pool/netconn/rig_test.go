@@ -82,7 +82,7 @@ func (r *rig) awaitArrival(c net.Conn) {
 		r.t.Fatal(err)
 	}
 	// The poller calls again when the socket has become readable.
-	tcp.SetReadDeadline(time.Now().Add(10 * time.Second))
+	tcp.SetReadDeadline(time.Now().Add(time.Minute))
 	calls := 0
 	if err := raw.Read(func(fd uintptr) bool { calls++; return arrived(fd, calls) }); err != nil {
 		r.t.Fatalf("nothing has arrived: %v", err)
@@ -179,9 +179,9 @@ func expect(t testing.TB, c net.Conn, text string) {
 // expectEnd waits until the other side has closed, whatever it sent before.
 func expectEnd(t testing.TB, c net.Conn) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("got nothing for 10 s, want the connection closed")
+		t.Error("got nothing for a minute, want the connection closed")
 	}
 }
 

@@ -41,7 +41,7 @@ func probes(t *testing.T, differs func(*Case) bool, tests ...string) map[string]
 		t.Fatal(err)
 	}
 	b := &Binary{Suite: Suite{Package: "probe"}, Tests: tests, file: exe, workDir: t.TempDir()}
-	cases, err := Comparison{Differs: differs, Workers: 2, Limit: 5 * time.Second}.Run(t.Context(), b)
+	cases, err := Comparison{Differs: differs, Workers: 2, Limit: time.Minute}.Run(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)
 	}
