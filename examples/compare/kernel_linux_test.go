@@ -24,10 +24,7 @@ func (s fixedSite) isServer(a netip.AddrPort) bool            { return a == s.ad
 // address is the site's.
 func pair(t *testing.T, addr string) (client, server *net.TCPConn, s fixedSite) {
 	t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		mustrun.Skipf(t, "cannot listen on %s: %v", addr, err)
-	}
+	l := listenAnew(t, addr)
 	defer l.Close()
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
@@ -39,6 +36,22 @@ func pair(t *testing.T, addr string) (client, server *net.TCPConn, s fixedSite) 
 	}
 	t.Cleanup(func() { c.Close(); sc.Close() })
 	return c.(*net.TCPConn), sc.(*net.TCPConn), fixedSite{netip.MustParseAddrPort(l.Addr().String())}
+}
+
+// listenAnew listens on a port whose connections, if it had any before, are
+// forgotten: those of another test, perhaps, would be counted.
+func listenAnew(t *testing.T, addr string) net.Listener {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			mustrun.Skipf(t, "cannot listen on %s: %v", addr, err)
+		}
+		if !portHasHistory(l.Addr().(*net.TCPAddr).AddrPort().Port()) {
+			return l
+		}
+		defer l.Close() // so that the next is another one
+	}
 }
 
 func TestATimeWaitIsCountedOnTheSideThatClosedFirst(t *testing.T) {
