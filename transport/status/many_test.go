@@ -3,7 +3,6 @@ package status_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -52,21 +51,21 @@ func view(tb testing.TB, r *rig, target string) time.Duration {
 	return took
 }
 
-// TestAThousandOriginsUnderLoadAreRenderedSoon asserts no more than that it does
-// not take seconds: the benchmark measures.
-func TestAThousandOriginsUnderLoadAreRenderedSoon(t *testing.T) {
+// How long it takes is logged: that is the machine's doing, and the benchmark's to
+// measure. The load must not stand still for as long as a view takes.
+func TestRequestsGoOnWhileAThousandOriginsAreRendered(t *testing.T) {
 	r := newRig(t, status.Config{WithoutHost: true})
 	underLoad(t, r, 1000)
 	for _, target := range []string{"/?limit=1000", "/?limit=1000&format=json"} {
 		var took []time.Duration
 		before := r.tr.Stats().Exchanges
-		for range 9 {
+		for range 3 {
 			took = append(took, view(t, r, target))
 		}
-		slices.Sort(took)
-		t.Logf("%s: %v at the median, of %v to %v; %d requests meanwhile", target, took[4], took[0], took[8], r.tr.Stats().Exchanges-before)
-		if took[4] > 3*time.Second {
-			t.Errorf("%s: got %v, want far less", target, took[4])
+		meanwhile := r.tr.Stats().Exchanges - before
+		t.Logf("%s: %v; %d requests meanwhile", target, took, meanwhile)
+		if meanwhile == 0 {
+			t.Errorf("%s: got no request answered during 3 views, want that they go on", target)
 		}
 	}
 }
