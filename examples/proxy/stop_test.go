@@ -175,21 +175,28 @@ func TestAnInterruptLetsARequestEndAndCutsWhatTakesLongerThanTheGrace(t *testing
 
 func TestAnUpgradedConnectionLivesUntilTheGraceEnds(t *testing.T) {
 	u := startBackend(t, echoMessages)
-	c := startChild(t, "-upstream="+u.url(), "-grace=1s")
-	ws, err := websocket.Dial(strings.Replace(c.url, "http", "ws", 1), "", c.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ws.Close()
-	say(t, ws, "before")
-	c.interrupt(t)
-	c.await(t, "stopping")
-	say(t, ws, "while it stops")
-	if _, err := io.Copy(io.Discard, ws); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("at the end: got %v, want a closed connection", err)
-	}
-	if code, out := c.end(t); code != 0 || out.Upgraded != 1 || out.UpgradesCut != 1 || out.Cut != 0 {
-		t.Errorf("got exit code %d and %+v, want 0 and one upgrade cut off", code, out.counts)
+	for _, tc := range []struct {
+		grace string
+		cut   int64
+	}{{"1h", 0}, {"50ms", 1}} {
+		c := startChild(t, "-upstream="+u.url(), "-grace="+tc.grace)
+		ws, err := websocket.Dial(strings.Replace(c.url, "http", "ws", 1), "", c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.Close()
+		say(t, ws, "before")
+		c.interrupt(t)
+		c.await(t, "stopping")
+		if tc.cut == 0 {
+			say(t, ws, "while it stops")
+			ws.Close()
+		} else if _, err := io.Copy(io.Discard, ws); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("at the end: got %v, want a closed connection", err)
+		}
+		if code, out := c.end(t); code != 0 || out.Upgraded != 1 || out.UpgradesCut != tc.cut || out.Cut != 0 {
+			t.Errorf("-grace %s: got exit code %d and %+v, want 0 and %d upgrades cut off", tc.grace, code, out.counts, tc.cut)
+		}
 	}
 }
 
