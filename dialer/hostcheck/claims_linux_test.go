@@ -316,7 +316,8 @@ func TestAConnectGivesUpWhenTheFindingSays(t *testing.T) {
 	began := time.Now()
 	c, err := net.Dial("tcp", "198.18.50.1:80")
 	took := time.Since(began)
-	if !errors.Is(err, syscall.ETIMEDOUT) || took < 3500*time.Millisecond || took > 6*time.Second {
+	// One more retry would take it to 7 s, without as to 3 s or less.
+	if !errors.Is(err, syscall.ETIMEDOUT) || took < 3500*time.Millisecond || took > 7*time.Second {
 		t.Errorf("got %v, %v after %v, want ETIMEDOUT after 4 s", c, err, took)
 	}
 }
