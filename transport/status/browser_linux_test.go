@@ -30,6 +30,13 @@ type browser struct {
 	paths      map[string]int
 }
 
+// tellFailure has a harness that throws say so, instead of nothing.
+const tellFailure = `<script>
+const failed = e => fetch("/result", { method: "POST", body: "the harness failed: " + (e.reason || e.message) });
+addEventListener("error", failed);
+addEventListener("unhandledrejection", failed);
+</script>`
+
 // browse shows a harness, which is HTML, in Chromium. It is beside the page, which
 // is at /debug/stayopen, and may call /more to have a request sent.
 func browse(t *testing.T, r *rig, harness string) (result string, b *browser) {
@@ -42,7 +49,7 @@ func browse(t *testing.T, r *rig, harness string) (result string, b *browser) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/harness", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		io.WriteString(w, harness)
+		io.WriteString(w, strings.Replace(harness, "<body>", "<body>"+tellFailure, 1))
 	})
 	mux.HandleFunc("/more", func(http.ResponseWriter, *http.Request) { r.send(t, "more.example:80") })
 	mux.HandleFunc("/violation", func(_ http.ResponseWriter, req *http.Request) {
@@ -228,13 +235,15 @@ frame.style.cssText = "width:1280px;height:900px";
 const say = x => fetch("/result", { method: "POST", body: JSON.stringify(x) });
 frame.onload = async () => {
 	const page = frame.contentDocument;
+	const wait = async what => { while (!what()) await new Promise(f => setTimeout(f, 50)); };
+	// The host may be still being looked into when the page comes for the first time.
+	await wait(() => page.getElementById("good"));
 	const totals = () => page.getElementById("totals").textContent.replace(/\s+/g, " ");
 	const before = totals();
 	page.getElementById("good").open = true;
 	page.getElementById("sort-0-open").focus();
 	page.getElementById("q").value = "being typed";
 	await fetch("/more");
-	const wait = async what => { while (!what()) await new Promise(f => setTimeout(f, 50)); };
 	await wait(() => page.querySelector("#transports").textContent.includes("more.example:80"));
 	const out = {
 		before, after: totals(),
