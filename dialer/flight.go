@@ -121,9 +121,9 @@ type waiting struct {
 // look is what was found out so far about the sources of flights. Thousands may
 // wait that have a few, or a few prefixes, in common.
 type look struct {
-	there   map[netip.Addr]bool
-	whole   sources // every address of these is there
-	foreign sources // of these prefixes of the Dialers', one is not, by any table of routes
+	there  map[netip.Addr]bool
+	whole  sources // every address of these is there
+	routes localRoutes
 }
 
 // at ends the attempt if its source is gone.
@@ -131,17 +131,12 @@ func (k *look) at(fd int, w waiting) {
 	if !unanswered(fd) {
 		return
 	}
-	of := w.from.holding(w.src)
-	known := k.foreign.contain(w.src)
-	whole, gone := whereabouts(fd, w.src, of.IsSingleIP(), !known)
+	whole, gone := k.routes.whereabouts(fd, w.src, w.from.holding(w.src).IsSingleIP())
 	if !gone {
-		if k.there[w.src] = true; whole.IsValid() {
+		if k.there[w.src] = true; whole.IsValid() && !whole.IsSingleIP() {
 			k.whole = append(k.whole, whole)
 		}
 		return
-	}
-	if !known && !of.IsSingleIP() {
-		k.foreign = append(k.foreign, of)
 	}
 	if w.forsake() {
 		hangUp(fd)

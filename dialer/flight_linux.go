@@ -20,11 +20,11 @@ func unanswered(fd int) bool {
 // this host's no more, or has never been. If it still is, whole may be a prefix of
 // which every address is. A source that was given alone is bound as one that is
 // configured, one of a prefix whether it is this host's or not.
-func whereabouts(fd int, src netip.Addr, alone, allTables bool) (whole netip.Prefix, isGone bool) {
+func (l *localRoutes) whereabouts(fd int, src netip.Addr, alone bool) (whole netip.Prefix, isGone bool) {
 	if alone {
 		return netip.Prefix{}, gone(fd, src)
 	}
-	route, known := localRoute(fd, src, allTables)
+	route, known := l.find(fd, src)
 	return route, known && !route.IsValid()
 }
 
@@ -50,18 +50,19 @@ func gone(fd int, src netip.Addr) bool {
 		return false
 	}
 	defer unix.Close(other)
-	if !sameNamespace(fd, other) || unix.SetsockoptInt(other, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) != nil {
+	if _, same := sameNamespace(fd, other); !same || unix.SetsockoptInt(other, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) != nil {
 		return false
 	}
 	return unix.Bind(other, &unix.SockaddrInet6{Addr: src.As16()}) == unix.EADDRNOTAVAIL
 }
 
 // sameNamespace reports whether both sockets are of the same network namespace,
-// which a thread can leave. Before Linux 5.14 nothing is known.
-func sameNamespace(a, b int) bool {
+// which a thread can leave, and which one that is. Before Linux 5.14 nothing is
+// known.
+func sameNamespace(a, b int) (cookie uint64, same bool) {
 	first, err1 := unix.GetsockoptUint64(a, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
 	second, err2 := unix.GetsockoptUint64(b, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
-	return err1 == nil && err2 == nil && first == second
+	return first, err1 == nil && err2 == nil && first == second
 }
 
 // hangUp makes the connect fail that waits (ECONNRESET).

@@ -9,6 +9,11 @@ func watched(*flight) *flight { return nil }
 
 func unanswered(int) bool { return false }
 
-func whereabouts(int, netip.Addr, bool, bool) (netip.Prefix, bool) { return netip.Prefix{}, false }
+// localRoutes are nothing here, as nobody can be asked.
+type localRoutes struct{}
+
+func (*localRoutes) whereabouts(int, netip.Addr, bool) (netip.Prefix, bool) {
+	return netip.Prefix{}, false
+}
 
 func hangUp(int) {}

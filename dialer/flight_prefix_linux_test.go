@@ -209,8 +209,10 @@ func TestDialFromAPrefixThatMayBeThisHostsIsLeftAlone(t *testing.T) {
 	waits("IP_TRANSPARENT", func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1) })
 	nothing := func(int) error { return nil }
 	ipRoute(t, "add local 2001:db8:5::/64 dev lo table 100")
+	ipRule(t, "add fwmark 1 lookup 100")
 	waits("local in another table", nothing)
 	ipRoute(t, "del local 2001:db8:5::/64 dev lo table 100")
+	ipRule(t, "del fwmark 1 lookup 100")
 	ipRoute(t, "add local 2001:db8:5::/64 dev eth0")
 	waits("local by another device", nothing)
 	wantNothingCounted(t)

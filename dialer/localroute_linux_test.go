@@ -20,7 +20,7 @@ func TestLocalRouteIsThatOfTheSocketsNamespace(t *testing.T) {
 		mustrun.Skipf(t, "this makes a network namespace: %v", err)
 	}
 	here := tcpSocket(t)
-	if !sameNamespace(here, here) {
+	if _, same := sameNamespace(here, here); !same {
 		mustrun.Skipf(t, "this kernel does not tell network namespaces apart (Linux 5.14)")
 	}
 	ip := func(input string, args ...string) {
@@ -31,9 +31,9 @@ func TestLocalRouteIsThatOfTheSocketsNamespace(t *testing.T) {
 			t.Fatalf("ip %q, of iproute2: %v: %s", args, err, out)
 		}
 	}
-	check := func(why string, fd int, addr string, allTables bool, want string) {
+	check := func(why string, fd int, addr, want string) {
 		t.Helper()
-		route, known := localRoute(fd, netip.MustParseAddr(addr), allTables)
+		route, known := new(localRoutes).find(fd, netip.MustParseAddr(addr))
 		got := "none"
 		switch {
 		case !known:
@@ -45,12 +45,12 @@ func TestLocalRouteIsThatOfTheSocketsNamespace(t *testing.T) {
 			t.Errorf("%s: got %s for %s, want %s", why, got, addr, want)
 		}
 	}
-	check("no routes at all", here, "2001:db8:5::9", true, "none")
-	check("no routes at all", here, "192.0.2.9", true, "none")
+	check("no routes at all", here, "2001:db8:5::9", "none")
+	check("no routes at all", here, "192.0.2.9", "none")
 	ip("", "link", "set", "lo", "up")
-	check("another namespace", elsewhere, "::1", true, "unknown")
-	check("loopback", here, "::1", false, "::1/128")
-	check("loopback", here, "127.1.2.3", false, "127.0.0.0/8")
+	check("another namespace", elsewhere, "::1", "unknown")
+	check("loopback", here, "::1", "::1/128")
+	check("loopback", here, "127.1.2.3", "127.0.0.0/8")
 
 	var many strings.Builder // so that the kernel lists them in several parts
 	for i := range 2000 {
@@ -58,31 +58,79 @@ func TestLocalRouteIsThatOfTheSocketsNamespace(t *testing.T) {
 	}
 	many.WriteString("route add local 2001:db8:5::/64 dev lo\n" +
 		"route add local 2001:db8:7::/64 dev lo table 101\n" +
+		"route add anycast 2001:db8:8::/64 dev lo table 101\n" +
 		"route add local 192.0.2.0/24 dev lo\n" +
 		"route add local default dev lo table 102\n" +
 		"route add unreachable 2001:db8:a::/48\n" +
 		"route add blackhole 2001:db8:b::/48\n" +
 		"route add 2001:db8:c::/48 dev lo\n")
 	ip(many.String(), "-batch", "-")
-	for _, all := range []bool{false, true} {
-		check("local", here, "2001:db8:5::9", all, "2001:db8:5::/64")
-		check("local", here, "192.0.2.9", all, "192.0.2.0/24")
-		check("unreachable", here, "2001:db8:a::9", all, "none")
-		check("blackhole", here, "2001:db8:b::9", all, "none")
-		check("unicast", here, "2001:db8:c::9", all, "none")
+	usual := func() {
+		check("local", here, "2001:db8:5::9", "2001:db8:5::/64")
+		check("local", here, "192.0.2.9", "192.0.2.0/24")
+		check("unreachable", here, "2001:db8:a::9", "none")
+		check("blackhole", here, "2001:db8:b::9", "none")
+		check("unicast", here, "2001:db8:c::9", "none")
 	}
-	check("another table", here, "2001:db8:7::9", false, "none")
-	check("another table", here, "2001:db8:7::9", true, "2001:db8:7::/64")
-	check("another table", here, "2001:db8:6:7cf::9", true, "2001:db8:6:7cf::/64")
-	check("all of IPv4 in another table", here, "198.51.100.9", false, "none")
-	check("all of IPv4 in another table", here, "198.51.100.9", true, "0.0.0.0/0")
+	usual()
+	check("a table that no rule leads to", here, "2001:db8:7::9", "none")
+	check("a table that no rule leads to", here, "198.51.100.9", "none")
+	for _, family := range []string{"-4", "-6"} {
+		ip("", family, "rule", "add", "iif", "lo", "fwmark", "1", "lookup", "101")
+	}
+	usual()
+	check("another table", here, "2001:db8:7::9", "2001:db8:7::/64")
+	check("another table", here, "2001:db8:6:7cf::9", "2001:db8:6:7cf::/64")
+	check("an anycast route in another table", here, "2001:db8:8::9", "2001:db8:8::/64")
+	check("all of IPv4 in another table", here, "198.51.100.9", "0.0.0.0/0")
 	ip("", "-6", "route", "add", "local", "default", "dev", "lo", "table", "102")
-	check("all of IPv6 in another table", here, "2001:db8:c::9", true, "::/0")
+	check("all of IPv6 in another table", here, "2001:db8:c::9", "::/0")
 
 	if err := unix.SetsockoptInt(here, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1); err != nil {
 		t.Fatal(err)
 	}
-	check("IP_TRANSPARENT", here, "2001:db8:5::9", true, "unknown")
+	check("IP_TRANSPARENT", here, "2001:db8:5::9", "unknown")
+}
+
+// Whatever a rule goes by, a packet that comes in may be looked up in other tables
+// than one that goes out.
+func TestRulesThatLeadPacketsToOtherTablesAreNoticed(t *testing.T) {
+	runtime.LockOSThread() // for good: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		mustrun.Skipf(t, "this makes a network namespace: %v", err)
+	}
+	routes, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(routes)
+	for family, a := range map[string]netip.Addr{"-4": netip.IPv4Unspecified(), "-6": netip.IPv6Unspecified()} {
+		wantSame := func(why string, want bool) {
+			t.Helper()
+			if got := sameForAll(routes, a); got != want {
+				t.Errorf("%s: got %v for ip %s rule, want %v", why, got, family, want)
+			}
+		}
+		wantSame("the rules there are at first", true)
+		for _, rule := range []string{
+			"lookup 100", "lookup 1000", "fwmark 1 lookup main", "iif lo lookup local", "oif lo lookup main", "tos 8 lookup main",
+			"uidrange 0-10 lookup main", "ipproto tcp lookup main", "sport 1-2 lookup main", "dport 80 lookup main", "l3mdev",
+			"not lookup main", "prohibit", "goto 32766", "lookup main suppress_prefixlength 0", "lookup main suppress_ifgroup 1",
+			map[string]string{"-4": "from 192.0.2.0/24 lookup main", "-6": "to 2001:db8::/32 lookup main"}[family],
+		} {
+			for _, verb := range []string{"add", "del"} {
+				args := append([]string{family, "rule", verb, "pref", "50"}, strings.Fields(rule)...)
+				if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+					if verb == "add" {
+						t.Logf("ip %v: %v: %s", args, err, out) // not every kernel has every kind
+						break
+					}
+					t.Fatalf("ip %v: %v: %s", args, err, out)
+				}
+				wantSame(verb+" "+rule, verb == "del")
+			}
+		}
+	}
 }
 
 // tcpSocket is a socket in the namespace of this thread.
