@@ -2,18 +2,36 @@ package dialer
 
 import (
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// localRoutes are those that make addresses this host's own, as far as it was
-// asked. They hold for a moment.
+// localRoutes are those that make addresses this host's own.
 type localRoutes struct {
-	tables map[tablesOf]routeSet // all that there are of these
+	// mu guards what was collected, and is held while it is collected again, so
+	// that thousands who ask at once do not all do that.
+	mu     sync.Mutex
+	tables map[tablesOf]collected
 }
+
+// collected are the local routes of all tables of a kind, as they were at a time.
+type collected struct {
+	routeSet
+	at time.Time
+}
+
+// goodFor is for how long they are good: as long as a source that was not this
+// host's is left out.
+const goodFor = time.Second
+
+// forBinds are those that dials ask before they bind a socket.
+var forBinds localRoutes
 
 // tablesOf are the tables of routes of a network namespace for one family.
 type tablesOf struct {
@@ -54,7 +72,7 @@ func (s *routeSet) leading(a netip.Addr) netip.Prefix {
 // lead packets that come in to other tables than those that go out. Where there
 // are such rules all tables are searched, which takes 50 ms with the 200,000
 // routes of the whole Internet: once for all that is asked of the same
-// localRoutes.
+// localRoutes in a second.
 //
 // Nothing is known of a socket that is to have what is not this host's own
 // (IP_TRANSPARENT), before Linux 5.14, and where netlink is forbidden.
@@ -74,14 +92,24 @@ func (l *localRoutes) find(fd int, src netip.Addr) (route netip.Prefix, known bo
 	if route, known = lookUp(routes, src); !known || route.IsValid() {
 		return route, known
 	}
-	of := tablesOf{namespace, src.Is6()}
-	all, known := l.tables[of]
-	if !known {
-		if all, known = inAllTables(routes, src); !known {
+	return l.search(routes, tablesOf{namespace, src.Is6()}, src)
+}
+
+// search finds the local route to the address in the tables, which it asks fd for.
+func (l *localRoutes) search(fd int, of tablesOf, src netip.Addr) (route netip.Prefix, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	old := func(c collected) bool { age := now.Sub(c.at); return age < 0 || age >= goodFor }
+	all, found := l.tables[of]
+	if !found || old(all) {
+		if all.routeSet, known = inAllTables(fd, src); !known {
 			return netip.Prefix{}, false
 		}
+		all.at = time.Now()
+		maps.DeleteFunc(l.tables, func(_ tablesOf, c collected) bool { return old(c) })
 		if l.tables == nil {
-			l.tables = make(map[tablesOf]routeSet)
+			l.tables = make(map[tablesOf]collected)
 		}
 		l.tables[of] = all
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +21,8 @@ func TestLocalRouteIsThatOfTheSocketsNamespace(t *testing.T) {
 		mustrun.Skipf(t, "this makes a network namespace: %v", err)
 	}
 	here := tcpSocket(t)
-	if _, same := sameNamespace(here, here); !same {
+	cookie, same := sameNamespace(here, here)
+	if !same {
 		mustrun.Skipf(t, "this kernel does not tell network namespaces apart (Linux 5.14)")
 	}
 	ip := func(input string, args ...string) {
@@ -83,7 +85,26 @@ func TestLocalRouteIsThatOfTheSocketsNamespace(t *testing.T) {
 	check("another table", here, "2001:db8:6:7cf::9", "2001:db8:6:7cf::/64")
 	check("an anycast route in another table", here, "2001:db8:8::9", "2001:db8:8::/64")
 	check("all of IPv4 in another table", here, "198.51.100.9", "0.0.0.0/0")
+	var once localRoutes // one search serves all who ask within a second
+	src := netip.MustParseAddr("2001:db8:c::9")
+	if route, known := once.find(here, src); !known || route.IsValid() {
+		t.Errorf("got %v, known %v, for %v, want none", route, known, src)
+	}
 	ip("", "-6", "route", "add", "local", "default", "dev", "lo", "table", "102")
+	collected := once.tables[tablesOf{cookie, true}].at
+	for {
+		route, known := once.find(here, src)
+		age := time.Since(collected)
+		if known && route.IsValid() {
+			if age < goodFor {
+				t.Errorf("after %v: got %v for %v, want what was found before, for %v", age, route, src, goodFor)
+			}
+			break
+		}
+		if !known || age > 5*goodFor {
+			t.Fatalf("after %v: got %v, known %v, for %v, want ::/0", age, route, known, src)
+		}
+	}
 	check("all of IPv6 in another table", here, "2001:db8:c::9", "::/0")
 
 	if err := unix.SetsockoptInt(here, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1); err != nil {

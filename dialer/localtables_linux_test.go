@@ -67,6 +67,15 @@ func TestDialFromWhatIsThisHostsByAnotherTable(t *testing.T) {
 			t.Errorf("the one wished for is foreign: got source %v and %v, want one of the upper half", src, err)
 		}
 	}
+	start := time.Now()
+	ipRoute(t, "add local 2001:db8:5::/126 dev lo table 100")
+	src, err := netip.Addr{}, error(nil)
+	for mine := netip.MustParseAddr("2001:db8:5::2"); src != mine && time.Since(start) < 5*time.Second; {
+		src, err = sourceOf(dialer.WithSource(t.Context(), mine), d, addr)
+	}
+	if took := time.Since(start); err != nil || took > 2*time.Second {
+		t.Errorf("got %v %v after a route was added to the other table, want a connection after a second at most", err, took)
+	}
 	wantNothingCounted(t)
 }
 

@@ -118,7 +118,7 @@ func (s *setup) bind(fd int) error {
 	}
 	if s.suspect || !s.free {
 		// A bind would not say so, and with IPv6 connect would not either.
-		if route, known := new(localRoutes).find(fd, s.src.Addr()); known && !route.IsValid() {
+		if route, known := forBinds.find(fd, s.src.Addr()); known && !route.IsValid() {
 			return errGone
 		}
 	}
