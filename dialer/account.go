@@ -167,27 +167,32 @@ const (
 
 func (l *lease) ledger() *ledger { return l.account.dest.ledger }
 
-// opened notes that the attempt has become a connection.
-func (l *lease) opened(port uint16) {
+// opened notes that the attempt has become a connection. It returns false if the
+// attempt was given up before: its socket is or will be hung up.
+func (l *lease) opened(port uint16) bool {
 	if l == nil {
-		return
+		return true
 	}
 	ledger := l.ledger()
 	ledger.mu.Lock()
 	defer ledger.mu.Unlock()
-	if l.state != leasePending {
-		return
+	switch {
+	case l.forsaken:
+		return false
+	case l.state != leasePending:
+		return true
 	}
 	l.leaveLocked()
 	if !l.src.IsValid() { // the kernel has chosen: there was a port, and no more is known
 		l.state = leaseEnded
 		l.account.path.clear()
 		l.account.freedLocked(port, l.view)
-		return
+		return true
 	}
 	l.port, l.state = port, leaseOpen
 	l.account.openedLocked(port, l.view)
 	delete(ledger.aside, l.src)
+	return true
 }
 
 // leaveLocked takes a lease out of the count of attempts.

@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http/httptrace"
@@ -148,7 +149,13 @@ func (dl *dialing) dial(ctx context.Context, address string) (*Conn, error) {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: dl.connectDone})
 	}
 	tc, err := dl.first(ctx, address)
-	for err != nil {
+	for {
+		if err == nil {
+			var c *Conn
+			if c, err = dl.won(tc); !errors.Is(err, errGone) {
+				return c, err
+			}
+		}
 		next := dl.next(ctx, &err)
 		if next == nil {
 			return nil, dl.failure(err)
@@ -159,7 +166,6 @@ func (dl *dialing) dial(ctx context.Context, address string) (*Conn, error) {
 			return nil, dl.failure(err) // the context has ended, or the user's Control refuses
 		}
 	}
-	return dl.won(tc)
 }
 
 // first lets net connect, unless it is known beforehand that there is no port.
@@ -349,52 +355,4 @@ func (dl *dialing) connectDone(_, address string, err error) {
 	default:
 		a.connected = true
 	}
-}
-
-// won hands the connection out, with the linger time that the user gave it.
-func (dl *dialing) won(tc *net.TCPConn) (*Conn, error) {
-	a := &dl.one
-	l, raw, linger := a.lease, a.raw, a.setup.linger
-	if dl.literal {
-		a.lease = nil
-	} else {
-		l, raw, linger = dl.settle(tc)
-	}
-	l.opened(uint16(tc.LocalAddr().(*net.TCPAddr).Port))
-	if l != nil && !l.src.IsValid() {
-		l = nil
-	}
-	c := newConn(tc, raw, l)
-	if dl.dialer.hasControl() {
-		c.lent.Store(true)
-	}
-	if !dl.arm && !dl.one.setup.arm {
-		return c, nil
-	}
-	if err := disarm(c, linger); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// settle ends the attempts that lost, but for those that net has not closed yet:
-// connectDone ends them. It returns what the winner held. Of each family at most
-// one can be connected, or be running, at the end of a run.
-func (dl *dialing) settle(tc *net.TCPConn) (l *lease, raw syscall.RawConn, linger int) {
-	dl.mu.Lock()
-	defer dl.mu.Unlock()
-	dl.settled = true
-	linger = -1
-	v4 := tc.RemoteAddr().(*net.TCPAddr).IP.To4() != nil
-	for _, a := range dl.attempts {
-		switch {
-		case a.dst.Addr().Is4() == v4 && (a.connected || a.running):
-			l, raw, linger = a.lease, a.raw, a.setup.linger
-			a.lease = nil
-		case !a.running:
-			a.end()
-		}
-	}
-	return l, raw, linger
 }
