@@ -156,6 +156,8 @@ func (e *SourceError) Error() string {
 		return fmt.Sprintf("dialer: %v: %v; give WithSource an %s address, not %v", e.Destination, e.Err, family(e.Destination.Addr()), e.pinned)
 	case errors.Is(e.Err, ErrNoSource):
 		return fmt.Sprintf("dialer: %v: %v; add an %s address to Dialer.Sources or Interfaces", e.Destination, e.Err, family(e.Destination.Addr()))
+	case faultOf(e.Err) == notOurs && e.prefix.IsValid() && e.pinned.IsValid():
+		return fmt.Sprintf("dialer: %v cannot be dialed%s: %v; check that this host takes %s for its own, as one of %v in Dialer.Sources (ip route add local %v dev lo)", e.Destination, from(e.Sources), e.Err, which, e.prefix, e.prefix)
 	case faultOf(e.Err) == notOurs && e.prefix.IsValid():
 		return fmt.Sprintf("dialer: %v cannot be dialed%s: %v; Dialer.Sources has %v: check that this host takes all of it for its own (ip route add local %v dev lo)", e.Destination, from(e.Sources), e.Err, e.prefix, e.prefix)
 	case faultOf(e.Err) == notOurs:

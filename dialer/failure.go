@@ -34,12 +34,13 @@ func (dl *dialing) failure(err error) error {
 
 // advise notes what the error's advice depends on.
 func (dl *dialing) advise(e *SourceError) {
+	from := dl.from
 	if p := dl.pinned[0]; p.IsValid() {
 		e.pinned = p.Addr()
-		return
+		from = dl.dialer.Sources
 	}
 	if n := len(e.Sources); n > 0 && bindsAnyAddress {
-		if p := dl.from.holding(e.Sources[n-1]); !p.IsSingleIP() {
+		if p := from.holding(e.Sources[n-1]); !p.IsSingleIP() {
 			e.prefix = p
 		}
 	}

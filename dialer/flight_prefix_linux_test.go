@@ -96,14 +96,15 @@ func TestPinToAnAddressOfAPrefix(t *testing.T) {
 		return
 	}
 	d := &dialer.Dialer{Sources: from, Timeout: 10 * time.Second}
-	for pin, server := range map[string]netip.Addr{"198.51.100.7": netlab.ServerAddr, "2001:db8:5::7": netlab.ServerAddr6} {
+	for i, server := range []netip.Addr{netlab.ServerAddr, netlab.ServerAddr6} {
+		pin := []string{"198.51.100.7", "2001:db8:5::7"}[i]
 		src := netip.MustParseAddr(pin)
 		ctx := dialer.WithSource(t.Context(), src)
 		addr := net.JoinHostPort(server.String(), port)
 		if got, err := sourceOf(ctx, d, addr); !errors.As(err, new(*dialer.SourceError)) || isTimeout(err) {
 			t.Errorf("from %s without a local route: got source %v and %v, want a *SourceError that is no timeout", pin, got, err)
-		} else {
-			t.Log(err)
+		} else if advice := " (ip route add local " + from[i].String() + " dev lo)"; !strings.Contains(err.Error(), advice) || !strings.Contains(err.Error(), "WithSource") {
+			t.Errorf("from %s without a local route: got %q, want WithSource and%s", pin, err, advice)
 		}
 		ipRoute(t, "add local "+pin+" dev lo")
 		if got, err := sourceOf(ctx, d, addr); err != nil || got != src {
