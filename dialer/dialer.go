@@ -77,7 +77,9 @@ type Dialer struct {
 	// host's and up to 30 seconds if it cannot reach the destination, unless
 	// there is no other. After a dial that waited from an address of a prefix that
 	// is not this host's, the others of the prefix are looked up before they are
-	// dialed from, for 30 seconds.
+	// dialed from, for 30 seconds. They are looked up by every table of routes that
+	// a rule (ip rule) leads any packets to. A route that is added to one of those
+	// for incoming packets alone may be overlooked for a second.
 	//
 	// A dial that waits for an answer when its source is taken from the host
 	// goes on with the next within a second (on Linux; for IPv6 and for prefixes,

@@ -111,3 +111,45 @@ func TestForeignAddressSaysNothingOfOthersOfItsPrefix(t *testing.T) {
 	dials.Wait()
 	wantNothingCounted(t)
 }
+
+// A look finds nothing wrong with a dial whose answer takes longer than that.
+func TestSlowAnswersToAPrefixAreWaitedFor(t *testing.T) {
+	port, inside := inLab(t, func(lab *netlab.Lab) {
+		lab.Far(300 * time.Millisecond)
+		for _, args := range []string{
+			"-n " + lab.Client + " addr add 2001:db8:f::1/64 dev far0 nodad",
+			"-n " + lab.Server + " addr add 2001:db8:f::2/64 dev far0 nodad",
+			"-n " + lab.Server + " route add 198.51.100.0/24 dev far0",
+			"-n " + lab.Server + " route add 2001:db8:5::/48 dev far0",
+		} {
+			if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+				t.Fatalf("ip %s: %v: %s", args, err, out)
+			}
+		}
+	})
+	if !inside {
+		return
+	}
+	ipRoute(t, "add local 198.51.100.0/24 dev lo")
+	ipRoute(t, "add local 2001:db8:5:1::/64 dev lo")
+	ipRoute(t, "add local 2001:db8:5:2::/64 dev lo table 100")
+	ipRule(t, "add iif far0 lookup 100")
+	var dials sync.WaitGroup
+	for from, server := range map[string]string{
+		"198.51.100.0/24":     netlab.FarServerAddr.String(),
+		"2001:db8:5:1::/64":   "2001:db8:f::2",
+		"2001:db8:5:1::8/125": "2001:db8:f::2",
+		"2001:db8:5:2::/64":   "2001:db8:f::2",
+	} {
+		d := &dialer.Dialer{Sources: prefixes(from), Timeout: 10 * time.Second}
+		for range 50 {
+			dials.Go(func() {
+				if src, err := sourceOf(t.Context(), d, net.JoinHostPort(server, port)); err != nil || !d.Sources[0].Contains(src) {
+					t.Errorf("from %s: got source %v and %v, want one of it", from, src, err)
+				}
+			})
+		}
+	}
+	dials.Wait()
+	wantNothingCounted(t)
+}

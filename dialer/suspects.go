@@ -7,7 +7,7 @@ import (
 
 // suspectFor is how long every address of a prefix is looked up before it is
 // dialed from, once one was found that is not this host's. Most likely none is,
-// and each dial would wait for an answer in vain. To look one up takes some 10 µs.
+// and each dial would wait for an answer in vain. To look one up takes some 30 µs.
 const suspectFor = 30 * time.Second
 
 // suspects are prefixes of Dialer.Sources with an address that is not this host's,
