@@ -3,6 +3,8 @@ package pool
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/stayopen-go/stayopen/internal/growth"
 )
 
 // phase is where a connection is in its life.
@@ -176,7 +178,7 @@ func (p *Pool[K, C]) openLocked(c *Conn[K, C], value C, slots int) {
 		o.settling++
 	}
 	if !c.settling {
-		o.pace.dialed(c.born.mono - c.dialed)
+		o.pace.Dialed(c.born.mono - c.dialed)
 	}
 	if p.cfg.MaxAge < maxDuration {
 		c.maxAge = p.cfg.MaxAge - rand.N(p.cfg.MaxAge/10+1)
@@ -204,7 +206,7 @@ func (c *Conn[K, C]) setSlotsLocked(n int) {
 		c.origin.slotsSeen = n
 	}
 	if c.settling {
-		c.origin.pace.dialed(c.origin.pool.now().mono - c.dialed)
+		c.origin.pace.Dialed(c.origin.pool.now().mono - c.dialed)
 	}
 	c.settledLocked()
 	c.origin.pool.kickLocked(c.origin)
@@ -319,11 +321,11 @@ func (p *Pool[K, C]) removeLocked(c *Conn[K, C], why Reason) {
 		o.leaving--
 	}
 	if c.leased > 0 {
-		o.pace.count(p.now().mono, o.leases)
+		o.pace.Count(p.now().mono, o.leases)
 	}
 	o.open--
 	p.open--
-	if o.open <= keptAnyway {
+	if o.open <= growth.KeptAnyway {
 		p.swollen.drop(o)
 	}
 	o.leases -= c.leased

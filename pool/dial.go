@@ -51,8 +51,7 @@ func (p *Pool[K, C]) dialLocked(ctx context.Context, o *origin[K, C], w *waiter[
 	o.conns.pushBack(c)
 	o.dialing++
 	p.dialing++
-	o.pace.count(c.dialed, o.leases)
-	o.pace.debt = 0
+	o.pace.DialBegan(c.dialed, o.leases)
 	p.dials.Add(1)
 	go p.runDial(ctx, c, cancel) // ends when Dial returns
 	return d

@@ -100,9 +100,9 @@ func (p *Pool[K, C]) leaseLocked(c *Conn[K, C], now instant, fresh bool) *Lease[
 		l.lay, l.idle = now.since(c.idleSince), true
 		p.idle.remove(c)
 		o.idle.remove(c)
-		o.demand.note(o.inUseLocked())
+		o.demand.Note(o.inUseLocked())
 	}
-	o.pace.count(now.mono, o.leases)
+	o.pace.Count(now.mono, o.leases)
 	p.totals.Leases++
 	if c.given {
 		p.totals.Reused++
@@ -132,7 +132,7 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C], now instant) {
 		return
 	}
 	o := c.origin
-	o.pace.count(now.mono, o.leases)
+	o.pace.Count(now.mono, o.leases)
 	c.leased--
 	o.leases--
 	p.leases--
@@ -150,7 +150,7 @@ func (p *Pool[K, C]) endLeaseLocked(l *Lease[K, C], now instant) {
 		return
 	}
 	if c.leased < c.slots {
-		o.pace.slotFreed(now.mono-c.taken, o.open)
+		o.pace.SlotFreed(now.mono-c.taken, o.open)
 	}
 	// It is the most recently used.
 	o.free.drop(c)

@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"github.com/stayopen-go/stayopen/internal/growth"
+)
 
 // mDemand is what can be known of how many connections a key needs.
 type mDemand struct {
@@ -26,7 +30,7 @@ func (m *model) takeUse() {
 		}
 		n := m.of(key, isInUse)
 		d.uses = append(d.uses, mUse{time.Now(), n})
-		if n > keptAnyway {
+		if n > growth.KeptAnyway {
 			d.needed = time.Now()
 		}
 	}
@@ -35,7 +39,7 @@ func (m *model) takeUse() {
 // mayBeSurplus reports whether c, idle and closed, was one too many: its key has
 // kept as many as it had in use at once in the last two windows.
 func (m *model) mayBeSurplus(c *mConn) bool {
-	keep := keptAnyway
+	keep := growth.KeptAnyway
 	uses := m.demands[c.key].uses
 	for i, u := range uses {
 		// What was in use until a moment counts for that moment.
@@ -43,7 +47,7 @@ func (m *model) mayBeSurplus(c *mConn) bool {
 		if i+1 < len(uses) {
 			until = uses[i+1].from
 		}
-		if time.Since(until) <= (demandWindows-1)*m.cfg.IdleWindow {
+		if time.Since(until) <= (growth.Windows-1)*m.cfg.IdleWindow {
 			keep = max(keep, u.n)
 		}
 	}
@@ -77,8 +81,8 @@ func (m *model) checkDemand() {
 			}
 		}
 		open, used := m.of(key, isOpen), m.demands[key].needed
-		if calm && time.Since(used) >= 7*m.cfg.IdleWindow && m.of(key, isIdle) > 0 && open > max(keptAnyway, m.of(key, isInUse)) {
-			m.t.Fatalf("key %q: %d are open, want them closed: since %v not more than %d were in use", key, open, used, keptAnyway)
+		if calm && time.Since(used) >= 7*m.cfg.IdleWindow && m.of(key, isIdle) > 0 && open > max(growth.KeptAnyway, m.of(key, isInUse)) {
+			m.t.Fatalf("key %q: %d are open, want them closed: since %v not more than %d were in use", key, open, used, growth.KeptAnyway)
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"github.com/stayopen-go/stayopen/internal/growth"
+)
 
 // mPace is what can be known of a key's pace.
 type mPace struct {
@@ -27,11 +31,11 @@ func (m *model) leasable(c *mConn) {
 // still be left to wait for what is in use.
 func (m *model) mayHold(key string) bool {
 	p := m.pace(key)
-	if m.cfg.Eager || p.dial < leastDial || !p.freed {
+	if m.cfg.Eager || p.dial < growth.LeastDial || !p.freed {
 		return false
 	}
 	if p.held.IsZero() {
 		p.held = time.Now()
 	}
-	return time.Since(p.held) <= 4*p.dial+leastAlarm
+	return time.Since(p.held) <= 4*p.dial+growth.LeastAlarm
 }

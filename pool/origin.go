@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"github.com/stayopen-go/stayopen/internal/growth"
+)
 
 // origin is all that the pool knows of one key. It is in the pool's map while it
 // has a connection, a dial or a waiter. The pool's mutex guards it.
@@ -34,8 +38,8 @@ type origin[K comparable, C any] struct {
 	replacing time.Duration // when replaced was counted from, on the monotonic clock
 	replaced  int           // dials for Config.MinPerKey since then
 
-	demand  demand
-	pace    pace
+	demand  growth.Demand
+	pace    growth.Pace
 	alarm   *time.Timer   // rings when waiting has cost as much as a dial would, nil before it is set first
 	alarmed bool          // whether it runs
 	alarmAt time.Duration // when it rings, on the monotonic clock

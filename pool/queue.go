@@ -83,7 +83,7 @@ func (p *Pool[K, C]) giveUpLocked(w *waiter[K, C], now, left, need time.Duration
 // nine of ten exchanges took at least: those at the head of the line are always
 // the ones for whom it is just not too late, so there has to be something to spare.
 func (p *Pool[K, C]) nextLocked(o *origin[K, C], now time.Duration) *waiter[K, C] {
-	need := time.Duration(o.pace.quick * 3 / 2)
+	need := o.pace.Quick() * 3 / 2
 	for w := o.waiters.first; w != nil; w = o.waiters.first {
 		left := w.leftAt(now)
 		if left >= need || o.waiters.n == 1 {

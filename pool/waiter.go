@@ -32,7 +32,7 @@ func (w *waiter[K, C]) undialedLinks() *links[waiter[K, C]] { return &w.inUndial
 // enqueueLocked adds a waiter for o at the end of the queue.
 func (p *Pool[K, C]) enqueueLocked(ctx context.Context, o *origin[K, C], now time.Duration) *waiter[K, C] {
 	p.lastWaiter++
-	o.pace.count(now, o.leases)
+	o.pace.Count(now, o.leases)
 	o.used = now
 	w := &waiter[K, C]{origin: o, ctx: ctx, number: p.lastWaiter, since: now, ready: make(chan struct{})}
 	o.waiters.pushBack(w)
