@@ -1,7 +1,5 @@
 package model
 
-import "time"
-
 // origin is a key's share of the simulation.
 type origin struct {
 	http2  bool  // its responses come by HTTP/2
@@ -17,7 +15,7 @@ type origin struct {
 	open    int
 	dials   int // dials under way
 
-	took average // what dials took
+	took samples // what dials took
 }
 
 // empty reports whether nothing is left of o.
@@ -52,18 +50,4 @@ func (o *origin) nextUndialed() *Request {
 		}
 	}
 	return nil
-}
-
-// average follows what it is given, the older the less.
-type average struct {
-	value time.Duration
-	known bool
-}
-
-func (a *average) add(d time.Duration) {
-	if !a.known {
-		a.value, a.known = d, true
-		return
-	}
-	a.value += (d - a.value) / 8
 }

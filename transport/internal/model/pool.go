@@ -20,7 +20,7 @@ type pool struct {
 	idle      idleList // HTTP/1
 	idle2     idleList // HTTP/2 connections without a stream
 	closeIdle bool     // CloseIdle was called, and nothing has begun since
-	took      average  // what dials took, over all keys
+	took      samples  // what dials took, over all keys
 
 	// phantoms were counted as opened before it was known that their dials fail.
 	// A total must not fall: as many to come are not counted.
@@ -117,10 +117,11 @@ func (p *pool) wantsDial(o *origin) bool {
 
 // dialTime is what a dial will take.
 func (p *pool) dialTime(o *origin) time.Duration {
-	if o.took.known {
-		return o.took.value
+	took, ok := o.took.take()
+	if !ok {
+		took, _ = p.took.take()
 	}
-	return p.took.value
+	return took
 }
 
 // slowed lets d hold nobody back any more.
