@@ -18,7 +18,7 @@ func newComparison(on bool) *comparison {
 	if !on {
 		return nil
 	}
-	return &comparison{model.New[origin](model.NetHTTP())}
+	return &comparison{model.New[origin](model.NetHTTP(), nil)}
 }
 
 // compared is what the model knows o as: http.DefaultTransport has no partitions

@@ -67,3 +67,7 @@ func (t target) originVia(hop string, http1 bool) origin {
 	}
 	return o
 }
+
+// mayMultiplex reports whether a connection may turn out to serve everybody: by
+// HTTP/2, which a transport with default settings speaks only over TLS.
+func (o origin) mayMultiplex() bool { return o.scheme == "https" && !o.http1 }

@@ -34,8 +34,8 @@ func New(cfg Config) (*Transport, error) {
 	t := &Transport{
 		base:     cfg.Base,
 		tally:    tally{byTarget: make(map[target]*counters)},
-		stayopen: model.New[origin](model.StayOpen()),
-		ordinary: model.New[origin](model.NetHTTP()),
+		stayopen: model.New(model.StayOpen(), origin.mayMultiplex),
+		ordinary: model.New[origin](model.NetHTTP(), nil),
 	}
 	name := cfg.Name
 	if name == "" {

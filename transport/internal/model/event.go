@@ -9,6 +9,7 @@ type event struct {
 	dial *dial    // it succeeds, or turns slow
 	slow bool     // the second of these
 	ends *Request // or: this request ends
+	bell *origin  // or: this origin's alarm may ring
 }
 
 func (e event) before(other event) bool {

@@ -8,6 +8,11 @@
 // find an idle connection in the model, and the other way round. Dials take as
 // long as the real ones did of late.
 //
+// What package pool decides, when to dial and what is surplus, is decided here by
+// the same code, package growth, from the same figures. Only where several things
+// are due at the very same moment it may come otherwise, for there it does in the
+// pool.
+//
 // What no client can see is not simulated: connections that a peer closes while
 // they are idle. HTTP/2 is taken to have streams for everybody, on one connection
 // for each key.
@@ -50,6 +55,7 @@ type Model[K comparable] struct {
 	mu      sync.Mutex
 	spare   []notice[K] // the inbox's memory, in turn
 	pool    pool
+	alone   func(K) bool
 	origins map[K]*origin
 	sweepAt int // the number of keys at which to look which are empty
 	backlog queue[begun]
@@ -80,11 +86,14 @@ type begun struct {
 	r  *Request
 }
 
-// New makes a model of a pool with this policy.
-func New[K comparable](policy Policy) *Model[K] {
+// New makes a model of a pool with this policy. Where dials are weighed, alone
+// reports whether only one at a time shall run for a key of which no connection
+// has stood yet, as pool.Config.DialAlone does; nil: for none.
+func New[K comparable](policy Policy, alone func(K) bool) *Model[K] {
 	return &Model[K]{
 		born:    time.Now(),
 		pool:    pool{policy: policy},
+		alone:   alone,
 		origins: make(map[K]*origin),
 		sweepAt: minSweep,
 	}
@@ -215,7 +224,8 @@ func (m *Model[K]) origin(key K) *origin {
 	if len(m.origins) >= m.sweepAt {
 		m.sweep()
 	}
-	o := new(origin)
+	o := &origin{mayShare: m.alone != nil && m.alone(key)}
+	o.forget()
 	m.origins[key] = o
 	return o
 }
@@ -257,10 +267,11 @@ func (m *Model[K]) simulate(b begun) {
 	m.pool.pass(b.at)
 	if b.r == nil {
 		m.pool.closeAllIdle()
-		return
+	} else {
+		b.r.origin.queued--
+		m.pool.begin(b.r)
 	}
-	b.r.origin.queued--
-	m.pool.begin(b.r)
+	m.pool.settle()
 }
 
 // happen lets e happen.
@@ -269,9 +280,12 @@ func (m *Model[K]) happen(e event) {
 	switch {
 	case e.ends != nil:
 		m.pool.end(e.ends)
+	case e.bell != nil:
+		m.pool.ring(e.bell, e.at)
 	case e.slow:
 		m.pool.slowed(e.dial)
 	default:
 		m.pool.dialed(e.dial)
 	}
+	m.pool.settle()
 }

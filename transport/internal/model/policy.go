@@ -13,14 +13,23 @@ type Policy struct {
 	// negative: never.
 	IdleTimeout time.Duration
 
-	// MaxDials limits the dials that run at once for one key; a connection that
-	// was dialed then serves whoever waits longest. Zero or negative: no limit,
-	// and it serves the request that it was dialed for, if that still waits.
+	// MaxDials limits the dials that run at once for one key, and dials are
+	// weighed against waiting, as package pool does; a connection that was dialed
+	// then serves whoever waits longest. Zero or negative: each request that finds
+	// nothing idle dials, and is served by that if it still waits.
 	MaxDials int
 
-	// SlowDial is how long a dial counts against MaxDials. Zero or negative:
-	// for as long as it takes.
+	// MaxDialsInAll limits the dials that run at once for all keys. It counts
+	// only with MaxDials.
+	MaxDialsInAll int
+
+	// SlowDial is how long a dial counts against MaxDials and MaxDialsInAll. Zero
+	// or negative: for as long as it takes.
 	SlowDial time.Duration
+
+	// IdleWindow sizes what is idle by demand, as pool.Config.IdleWindow does.
+	// Zero or negative: it does not.
+	IdleWindow time.Duration
 
 	// Drain is how much of an abandoned HTTP/1 body is read on, in bytes, to
 	// save its connection. Zero: nothing, and it is closed.
@@ -35,12 +44,14 @@ func NetHTTP() Policy {
 // StayOpen is a transport.Transport with the zero Config.
 func StayOpen() Policy {
 	return Policy{
-		IdleTimeout: 90 * time.Second,
-		MaxDials:    32,
-		SlowDial:    300 * time.Millisecond,
-		Drain:       256 << 10,
+		IdleTimeout:   90 * time.Second,
+		MaxDials:      32,
+		MaxDialsInAll: 256,
+		SlowDial:      300 * time.Millisecond,
+		IdleWindow:    10 * time.Second,
+		Drain:         256 << 10,
 	}
 }
 
-// capped reports whether dials are limited.
-func (p Policy) capped() bool { return p.MaxDials > 0 }
+// weighs reports whether dials are weighed against waiting.
+func (p Policy) weighs() bool { return p.MaxDials > 0 }

@@ -22,18 +22,18 @@ type pool struct {
 	closeIdle bool     // CloseIdle was called, and nothing has begun since
 	took      samples  // what dials took, over all keys
 
+	counting int         // dials under way that count, of all keys
+	wanting  queue[want] // origins that want a dial, those first that have waited longest
+	tickets  uint64      // given out
+
+	sweeper sweeper
+	swollen []*origin     // that have more connections than are kept anyway, if there is an IdleWindow
+	turned  time.Duration // when the current window of demand began
+	tick    time.Duration // when to look for surplus next
+
 	// phantoms were counted as opened before it was known that their dials fail.
 	// A total must not fall: as many to come are not counted.
 	phantoms uint64
-}
-
-// dial is a dial under way.
-type dial struct {
-	origin *origin
-	owner  *Request
-	failed bool // it was known from the start that it does
-	ended  bool
-	slow   bool // it counts no more
 }
 
 // plan puts e on the agenda. What should have happened already happens now.
@@ -47,18 +47,30 @@ func (p *pool) plan(e event) {
 // due reports whether the next event is due at the moment given.
 func (p *pool) due(until time.Duration) bool { return len(p.agenda) > 0 && p.agenda[0].at <= until }
 
-// pass lets time pass.
+// pass lets time pass. net/http has a timer for each idle connection.
 func (p *pool) pass(to time.Duration) {
-	p.now = max(p.now, to)
-	if p.policy.IdleTimeout <= 0 {
-		return
+	if p.policy.weighs() {
+		p.sweepUntil(to)
 	}
+	p.now = max(p.now, to)
+	if !p.policy.weighs() {
+		p.expire()
+	}
+}
+
+// expire closes what has been idle for too long.
+func (p *pool) expire() {
 	for _, l := range []*idleList{&p.idle, &p.idle2} {
-		for c := l.oldest; c != nil && p.now-c.idle >= p.policy.IdleTimeout; c = l.oldest {
+		for c := l.oldest; c != nil && p.expired(c); c = l.oldest {
 			p.unidle(c)
 			p.close(c)
 		}
 	}
+}
+
+// expired reports whether c, which is idle, has been so for too long.
+func (p *pool) expired(c *conn) bool {
+	return p.policy.IdleTimeout > 0 && p.now-c.idle >= p.policy.IdleTimeout
 }
 
 // begin lets r begin: it takes the idle connection that was used last, or waits.
@@ -66,89 +78,33 @@ func (p *pool) begin(r *Request) {
 	p.counts.Requests++
 	p.closeIdle = false
 	o := r.origin
+	p.look(o)
 	switch {
 	case o.shared != nil:
 		p.run(r, o.shared)
 	case len(o.idle) > 0:
-		c := o.idle[len(o.idle)-1]
-		p.unidle(c)
-		p.run(r, c)
+		p.run(r, o.idle[len(o.idle)-1])
 	default:
+		p.count(o)
 		o.wait(r)
 		if r.hadNone() {
 			p.plan(event{at: r.at, ends: r})
 		}
-		p.startDials(o)
+		p.review(o)
 	}
 }
 
-// startDials starts the dials that o's waiters call for. net/http starts one for
-// each request that finds nothing idle, and it goes on whatever comes free.
-func (p *pool) startDials(o *origin) {
-	for p.wantsDial(o) {
-		r := o.nextUndialed()
-		if r == nil {
-			return
-		}
-		r.dialed = true
-		o.dialing++
-		o.dials++
-		d := &dial{origin: o, owner: r, failed: r.refused()}
-		if !d.failed {
-			p.countOpened()
-		}
-		took := p.dialTime(o)
-		p.plan(event{at: p.now + took, dial: d})
-		if p.policy.capped() && p.policy.SlowDial > 0 && took > p.policy.SlowDial {
-			p.plan(event{at: p.now + p.policy.SlowDial, dial: d, slow: true})
-		}
+// look sees that what o has idle may be used.
+func (p *pool) look(o *origin) {
+	if c := o.shared; c != nil && c.in != nil && p.expired(c) {
+		p.unidle(c)
+		p.close(c)
 	}
-}
-
-func (p *pool) wantsDial(o *origin) bool {
-	switch {
-	case !p.policy.capped():
-		return true
-	case o.http2: // one serves all
-		return o.dialing == 0 && o.shared == nil && o.waiting > 0
+	for len(o.idle) > 0 && p.expired(o.idle[len(o.idle)-1]) {
+		c := o.idle[len(o.idle)-1]
+		p.unidle(c)
+		p.close(c)
 	}
-	return o.dialing < min(o.waiting, p.policy.MaxDials)
-}
-
-// dialTime is what a dial will take.
-func (p *pool) dialTime(o *origin) time.Duration {
-	took, ok := o.took.take()
-	if !ok {
-		took, _ = p.took.take()
-	}
-	return took
-}
-
-// slowed lets d hold nobody back any more.
-func (p *pool) slowed(d *dial) {
-	if !d.ended && !d.slow {
-		d.slow = true
-		d.origin.dialing--
-		p.startDials(d.origin)
-	}
-}
-
-// dialed ends d.
-func (p *pool) dialed(d *dial) {
-	o := d.origin
-	d.ended = true
-	o.dials--
-	if !d.slow {
-		o.dialing--
-	}
-	switch {
-	case d.failed:
-	case d.owner.refused(): // which is known only now
-		p.phantoms++
-	default:
-		p.open(d)
-	}
-	p.startDials(o)
 }
 
 func (p *pool) countOpened() {
@@ -163,11 +119,12 @@ func (p *pool) countOpened() {
 func (p *pool) open(d *dial) {
 	o := d.origin
 	o.open++
+	p.opened(d)
 	c := &conn{origin: o}
 	switch {
 	case o.http2:
 		p.share(c)
-	case !p.policy.capped() && d.owner.state == waiting:
+	case !p.policy.weighs() && d.owner.state == waiting:
 		p.run(d.owner, c)
 	default:
 		p.free(c)
@@ -192,12 +149,16 @@ func (p *pool) share(c *conn) {
 
 // run lets r run on c.
 func (p *pool) run(r *Request, c *conn) {
+	o := c.origin
 	if r.state == waiting {
-		c.origin.waiting--
+		o.waitsNoMore(r)
 	}
 	if c.in != nil {
 		p.unidle(c)
+		o.demand.Note(o.open - len(o.idle))
 	}
+	p.count(o)
+	o.leases++
 	r.state, r.conn, r.start = running, c, p.now
 	c.streams++
 	if r.over {
@@ -216,17 +177,20 @@ func (p *pool) planEnd(r *Request) {
 
 // end ends r.
 func (p *pool) end(r *Request) {
-	was := r.state
+	o, was := r.origin, r.state
 	r.state = done
 	switch was {
 	case waiting:
-		r.origin.waiting--
+		o.waitsNoMore(r)
 	case running:
 		c := r.conn
 		r.conn = nil
+		p.count(o)
 		c.streams--
+		o.leases--
 		p.left(c, r)
 	}
+	p.review(o)
 }
 
 // left decides what becomes of c after r.
@@ -242,14 +206,15 @@ func (p *pool) left(c *conn, r *Request) {
 		p.share(c)
 	case r.fate(p.policy.Drain):
 		c.served = true
+		if p.policy.weighs() {
+			o.pace.SlotFreed(p.now-r.start, o.open)
+		}
 		p.free(c)
 	case r.refused() && !c.served: // nobody listens: there never was a connection
 		p.phantoms++
-		o.open--
-		p.startDials(o)
+		p.drop(o)
 	default:
 		p.close(c)
-		p.startDials(o)
 	}
 }
 
@@ -303,11 +268,18 @@ func (p *pool) unidle(c *conn) {
 
 // close closes c, which is in no list.
 func (p *pool) close(c *conn) {
+	o := c.origin
 	p.counts.Closed++
-	c.origin.open--
-	if c.origin.shared == c {
-		c.origin.shared = nil
+	p.drop(o)
+	if o.shared == c {
+		o.shared = nil
 	}
+}
+
+// drop notes that o has one connection less.
+func (p *pool) drop(o *origin) {
+	o.open--
+	p.unswell(o)
 }
 
 // closeAllIdle is CloseIdleConnections.
@@ -333,11 +305,12 @@ func (p *pool) learn(o *origin, http2 bool) {
 			p.close(c)
 		}
 		o.shared = nil
-		return
 	}
-	for len(o.idle) > 0 {
+	for http2 && len(o.idle) > 0 {
 		c := o.idle[len(o.idle)-1]
 		p.unidle(c)
 		p.share(c)
 	}
+	p.review(o)
+	p.settle()
 }

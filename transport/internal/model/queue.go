@@ -11,6 +11,17 @@ func (q *queue[T]) len() int { return len(q.items) - q.head }
 
 func (q *queue[T]) push(item T) { q.items = append(q.items, item) }
 
+// pushFront puts item in front of all others.
+func (q *queue[T]) pushFront(item T) {
+	if q.head == 0 {
+		room := 4 + q.len()
+		q.items = append(make([]T, room, room+2*q.len()), q.items...)
+		q.head = room
+	}
+	q.head--
+	q.items[q.head] = item
+}
+
 func (q *queue[T]) first() T { return q.items[q.head] }
 
 func (q *queue[T]) pop() T {

@@ -38,7 +38,8 @@ type Request struct {
 	origin *origin
 	began  time.Duration
 	state  state
-	dialed bool // a dial was started for it
+	dialed bool   // a dial that was started for it runs
+	number uint32 // among those that waited for the origin; it may have passed its highest
 	conn   *conn
 	start  time.Duration // when it got conn
 
@@ -56,6 +57,12 @@ const (
 	running
 	done
 )
+
+// lacksDial reports whether the request waits and has no dial.
+func (r *Request) lacksDial() bool { return r.state == waiting && !r.dialed }
+
+// before reports whether the request began to wait earlier than other.
+func (r *Request) before(other *Request) bool { return int32(r.number-other.number) < 0 }
 
 // hadNone reports whether the request is known to have ended without a
 // connection.
