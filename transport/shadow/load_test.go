@@ -43,8 +43,9 @@ func waiting(w http.ResponseWriter, r *http.Request) {
 }
 
 // bursts sends n bursts of size requests each, to hosts in turn. Those of a burst
-// begin at random moments, late by late in the mean.
-func bursts(n, size, hosts int, late, took time.Duration) sender {
+// begin at random moments, late by late in the mean, and the next one pause after
+// it.
+func bursts(n, size, hosts int, late, took, pause time.Duration) sender {
 	return func(t *testing.T, rt http.RoundTripper, scheme string, seed uint64) {
 		random := throw(seed, 0)
 		begin := time.Now()
@@ -59,7 +60,7 @@ func bursts(n, size, hosts int, late, took time.Duration) sender {
 				})
 			}
 			all.Wait()
-			begin = begin.Add(time.Second)
+			begin = begin.Add(pause)
 			until(begin)
 		}
 	}
