@@ -82,7 +82,7 @@ func (p *Pool[K, C]) dialEnded(c *Conn[K, C], value C, slots int, err error) {
 		p.failLocked(c, d, f)
 	} else {
 		if d.cause != nil {
-			c.origin.undialLocked(d.cause)
+			c.origin.undialLocked(c.origin.inheritLocked(d))
 		}
 		p.openLocked(c, value, slots)
 		c.watchLocked(d)
@@ -110,6 +110,23 @@ func (p *Pool[K, C]) endDialLocked(c *Conn[K, C]) *dial[K, C] {
 	}
 	p.kickLocked(o)
 	return d
+}
+
+// inheritLocked returns the waiter that is to be without a dial, now that d, which
+// has a cause, has succeeded. It is the oldest waiter, which is served first, if
+// that one has a dial of its own: the cause of d has that one from now on. Otherwise
+// each dial that is overtaken would be made up for by another, and where all dials
+// take longer than Config.SlowDial, as on a busy host or far from the peer, more
+// would be opened than there are waiters. A dial that was not slow itself says
+// nothing for those that are: they may hang.
+func (o *origin[K, C]) inheritLocked(d *dial[K, C]) *waiter[K, C] {
+	w, first := d.cause, o.waiters.first
+	if !d.slow || first == w || first.dial == nil {
+		return w
+	}
+	w.dial = first.dial
+	w.dial.cause = w
+	return first
 }
 
 // slow lets c hold nobody back any more: its dial or its settling takes long.
