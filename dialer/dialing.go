@@ -236,9 +236,10 @@ func (dl *dialing) run(ctx context.Context, address string) (*net.TCPConn, error
 	return c.(*net.TCPConn), nil
 }
 
-// control prepares a new socket, binds it and begins to connect it. net calls it once for each socket
-// it makes, and it makes up to three in a row for the same address: another one
-// when the one before found no port (EADDRNOTAVAIL) or connected to itself.
+// control prepares a new socket, binds it and begins to connect it. net calls it
+// once for each socket it makes, and it makes up to three in a row for the same
+// address: another one when the one before found no port (EADDRNOTAVAIL) or
+// connected to itself.
 func (dl *dialing) control(ctx context.Context, network, address string, c syscall.RawConn) error {
 	if err := dl.dialer.control(ctx, network, address, c); err != nil {
 		return err

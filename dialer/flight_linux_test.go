@@ -131,16 +131,22 @@ func isTimeout(err error) bool {
 	return errors.As(err, &e) && e.Timeout()
 }
 
+// unanswered has a prefix of IPv4 and one of IPv6 be the client's own, and loses what
+// the server says to them.
+func unanswered(from []netip.Prefix) func(lab *netlab.Lab) {
+	return func(lab *netlab.Lab) {
+		for i, nobody := range []string{"198.18.0.99", "2001:db8::99"} {
+			lab.AddLocal(lab.Client, from[i])
+			lab.AddRoute(lab.Server, from[i], netip.MustParseAddr(nobody))
+		}
+	}
+}
+
 // The addresses of a prefix are not configured one by one, and must not pass for
 // removed because of that.
 func TestDialUnderWayFromAPrefixIsLeftAlone(t *testing.T) {
 	from := prefixes("198.51.100.0/24", "2001:db8:5::/64")
-	port, inside := inLab(t, func(lab *netlab.Lab) {
-		for i, nobody := range []string{"198.18.0.99", "2001:db8::99"} { // what the server says gets lost
-			lab.AddLocal(lab.Client, from[i])
-			lab.AddRoute(lab.Server, from[i], netip.MustParseAddr(nobody))
-		}
-	})
+	port, inside := inLab(t, unanswered(from))
 	if !inside {
 		return
 	}

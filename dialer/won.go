@@ -47,8 +47,8 @@ func (dl *dialing) tooLate(tc *net.TCPConn, a *attempt, l *lease) error {
 }
 
 // settle ends the attempts that lost, but for those that net has not closed yet:
-// connectDone ends them. It returns the winner and what it held. Of each family at most
-// one can be connected, or be running, at the end of a run.
+// connectDone ends them. It returns the winner and what it held. Of each family at
+// most one can be connected, or be running, at the end of a run.
 func (dl *dialing) settle(tc *net.TCPConn) (winner *attempt, l *lease, raw syscall.RawConn, linger int) {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
